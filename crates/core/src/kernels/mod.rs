@@ -1,0 +1,9 @@
+//! Computation at the speed of memory: one body a kernel, compiled for each instruction set.
+//!
+//! The only folder of the project with `unsafe` code. Each kernel has a plain reference beside it.
+
+pub mod allocator;
+pub(crate) mod exp_f32;
+pub mod isa;
+pub mod math;
+pub mod softmax_cross_entropy;

@@ -1,0 +1,16 @@
+//! Label smoothing and honest confidence: targets, losses, metrics, calibration.
+//!
+//! The modules stand in the order in which data flows:
+//! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> metrics -> calibrators -> report.
+#![warn(missing_docs)]
+
+pub mod batch;
+mod error;
+pub mod kernels;
+pub mod losses;
+pub mod registry;
+pub mod targets;
+
+pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
+pub use error::{Error, Result};
+pub use targets::{Convention, Targets};

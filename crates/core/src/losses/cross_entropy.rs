@@ -1,0 +1,175 @@
+//! Softmax cross-entropy over any target: `H(q, p) = -Σ q_k ln p_k`.
+
+use std::borrow::Cow;
+
+use super::sweep::{LossValue, sweep_rows};
+use super::{Accepts, GradientKind, Loss, LossInfo, LossOptions, Weighting};
+use crate::batch::{Buffers, Scalar};
+use crate::error::Result;
+use crate::kernels::isa::Isa;
+use crate::kernels::softmax_cross_entropy::{reference_row, row_f32};
+use crate::targets::{DenseRows, RowBackground, RowExplicit, Targets};
+
+pub(super) const INFO: LossInfo = LossInfo {
+    name: "cross_entropy",
+    summary: "cross-entropy between the target and the softmax of the logits; with a smoothed target, label smoothing",
+    formula: "-Σ q_k ln p_k",
+    defaults: "none",
+    paper: "Szegedy et al. 2016, arXiv:1512.00567 (with uniform smoothing)",
+    accepts: Accepts::Targets,
+    gradient: GradientKind::Exact,
+    fused: true,
+    separable: true,
+};
+
+/// Softmax cross-entropy, in nats: `-Σ q_k ln p_k` with `p = softmax(z)`, gradient `s·p - q`, `s = Σ q_k`.
+///
+/// Label smoothing is this loss on a smoothed target. Value, gradient and the un-smoothed NLL come from
+/// one sweep; with a smoothed target the loss cannot fall below the target's entropy.
+///
+/// # Shapes
+/// logits and gradient `[n, n_classes]`, targets `n` rows over as many classes.
+///
+/// # Errors
+/// See [`Loss::value_grad_f32`].
+///
+/// # Examples
+/// ```
+/// use candor::losses::{CrossEntropy, Loss, LossOptions};
+/// use candor::targets::{TargetRule, Uniform};
+/// use candor::{Buffers, Labels};
+///
+/// let mut logits = [2.0_f64, -1.0, 0.5, 0.1];
+/// let targets = Uniform::new(0.1)?.targets(Labels::new(&[0], 4)?)?;
+/// let value = CrossEntropy.value_grad_f64(
+///     Buffers::InPlace(&mut logits),
+///     &targets,
+///     &LossOptions::default(),
+///     None,
+/// )?;
+/// assert!((value.loss - 0.5124059381).abs() < 1e-10);
+/// assert!((value.nll - 0.3524059381).abs() < 1e-10);
+/// assert!((logits[0] + 0.2220053083).abs() < 1e-10); // now the gradient
+/// # Ok::<(), candor::Error>(())
+/// ```
+///
+/// # References
+/// Szegedy et al., *Rethinking the Inception Architecture*, CVPR 2016, arXiv:1512.00567.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CrossEntropy;
+
+impl Loss for CrossEntropy {
+    fn info(&self) -> &'static LossInfo {
+        &INFO
+    }
+
+    fn value_grad_f32(
+        &self,
+        buffers: Buffers<'_, f32>,
+        targets: &Targets<'_>,
+        options: &LossOptions<'_>,
+        losses: Option<&mut [f32]>,
+    ) -> Result<LossValue> {
+        value_grad_f32_on(Isa::current(), buffers, targets, options, losses)
+    }
+
+    fn value_grad_f64(
+        &self,
+        buffers: Buffers<'_, f64>,
+        targets: &Targets<'_>,
+        options: &LossOptions<'_>,
+        losses: Option<&mut [f64]>,
+    ) -> Result<LossValue> {
+        reference(buffers, targets, options, losses)
+    }
+}
+
+/// The loss as the formula reads, row by row in double precision arithmetic.
+pub(crate) fn reference<T: Scalar>(
+    buffers: Buffers<'_, T>,
+    targets: &Targets<'_>,
+    options: &LossOptions<'_>,
+    losses: Option<&mut [T]>,
+) -> Result<LossValue> {
+    let class_weights = by_class(options);
+    sweep_rows(buffers, targets, options, losses, |row, buffers, target, scale| {
+        reference_row(row, buffers, target, class_weights, scale)
+    })
+}
+
+/// The weights that act class by class.
+fn by_class<'a>(options: &LossOptions<'a>) -> Option<&'a [f64]> {
+    options.class_weights.filter(|_| options.weighting == Weighting::Pytorch)
+}
+
+/// Class weights above this are left to double precision, where products cannot overflow.
+const LARGEST_FAST_WEIGHT: f64 = 1e6;
+
+/// The vector kernel on a chosen instruction set.
+pub(crate) fn value_grad_f32_on(
+    isa: Isa,
+    buffers: Buffers<'_, f32>,
+    targets: &Targets<'_>,
+    options: &LossOptions<'_>,
+    losses: Option<&mut [f32]>,
+) -> Result<LossValue> {
+    let n_classes = targets.n_classes();
+    let class_weights = by_class(options);
+    if class_weights.is_some_and(|weights| weights.len() != n_classes || weights.iter().any(|w| *w > LARGEST_FAST_WEIGHT)) {
+        return reference(buffers, targets, options, losses);
+    }
+    let narrow_weights: Option<Vec<f32>> = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
+    let weights = class_weights.zip(narrow_weights.as_deref());
+    let second = SecondInput::new(targets);
+    sweep_rows(buffers, targets, options, losses, |row, buffers, target, scale| {
+        row_f32(isa, row, buffers, target, second.row(row, n_classes, &target), weights, scale)
+    })
+}
+
+/// The second array that a row is read against, in single precision.
+enum SecondInput<'a> {
+    None,
+    /// Dense targets, one row a row.
+    Rows(Cow<'a, [f32]>),
+    /// Priors, one for all rows or one a label.
+    Priors(Vec<f32>),
+}
+
+impl<'a> SecondInput<'a> {
+    fn new(targets: &Targets<'a>) -> Self {
+        if let Some(rows) = targets.dense_rows() {
+            return SecondInput::Rows(match rows {
+                DenseRows::F32(rows) => Cow::Borrowed(rows),
+                DenseRows::F64(rows) => Cow::Owned(rows.iter().map(|&v| v as f32).collect()),
+            });
+        }
+        match targets.priors() {
+            // Normalised here, so that the kernel's sum is the strength itself.
+            Some(priors) => SecondInput::Priors(
+                priors
+                    .chunks_exact(targets.n_classes())
+                    .flat_map(|prior| {
+                        let sum: f64 = prior.iter().sum();
+                        prior.iter().map(move |p| (p / sum) as f32)
+                    })
+                    .collect(),
+            ),
+            None => SecondInput::None,
+        }
+    }
+
+    fn row(&self, row: usize, n_classes: usize, target: &crate::targets::RowTarget<'_>) -> Option<&[f32]> {
+        let index = match (self, target.explicit, target.background) {
+            (SecondInput::Rows(_), ..) => row,
+            (SecondInput::Priors(priors), RowExplicit::Label(label), RowBackground::Prior(_)) => {
+                if priors.len() == n_classes { 0 } else { label }
+            }
+            _ => return None,
+        };
+        match self {
+            SecondInput::None => None,
+            SecondInput::Rows(rows) => rows.get(index * n_classes..(index + 1) * n_classes),
+            SecondInput::Priors(priors) => priors.get(index * n_classes..(index + 1) * n_classes),
+        }
+    }
+}

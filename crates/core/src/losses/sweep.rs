@@ -1,0 +1,325 @@
+//! Runs a row function over a batch: threads, weights, reduction, and sums in a fixed order.
+//!
+//! Row values are summed in double precision over blocks of 1,024 rows, and the blocks in order, so a
+//! result depends neither on the number of threads nor on how the work was split.
+
+use rayon::prelude::*;
+
+use super::{LossOptions, Reduction, Weighting};
+use crate::batch::{Buffers, Scalar};
+use crate::error::{Error, Result, check_range};
+use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
+use crate::targets::{Explicit, RowTarget, Targets};
+
+/// Rows of one sum.
+const BLOCK_ROWS: usize = 1024;
+/// Values below which splitting the work further costs more than it gains.
+const GRAIN_VALUES: usize = 1 << 15;
+
+/// A loss and the figures of the same sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossValue {
+    /// The reduced loss, in nats; the sum for [`Reduction::None`].
+    pub loss: f64,
+    /// Mean cross-entropy against the un-smoothed targets over the counted rows, unweighted.
+    /// The figure to compare across smoothing strengths; NaN if no row counts.
+    pub nll: f64,
+    /// Share of counted rows whose predicted class is the label; NaN without labels or rows.
+    pub accuracy: f64,
+    /// Mean of the largest probability over the counted rows; NaN if no row counts.
+    pub confidence: f64,
+    /// Number of rows that count.
+    pub rows: usize,
+    /// Number of ignored rows.
+    pub ignored: usize,
+    /// What the weighted sum was divided by (1 for sum and none).
+    pub denominator: f64,
+}
+
+/// Sums over rows.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    loss: f64,
+    nll: f64,
+    confidence: f64,
+    correct: u64,
+    rows: u64,
+}
+
+impl Totals {
+    fn add(self, other: Self) -> Self {
+        Self {
+            loss: self.loss + other.loss,
+            nll: self.nll + other.nll,
+            confidence: self.confidence + other.confidence,
+            correct: self.correct + other.correct,
+            rows: self.rows + other.rows,
+        }
+    }
+}
+
+/// Applies `row_function(row, buffers, target, scale)` to every counted row and reduces.
+///
+/// The function returns the row's value before weights and writes `scale` times its gradient. Rows that
+/// are ignored get a gradient of 0 and are not passed on.
+///
+/// # Errors
+/// Shapes that do not fit, bad weights, a mean over nothing, and the row function's own errors (of the
+/// first row that has one).
+pub fn sweep_rows<T, F>(
+    buffers: Buffers<'_, T>,
+    targets: &Targets<'_>,
+    options: &LossOptions<'_>,
+    losses: Option<&mut [T]>,
+    row_function: F,
+) -> Result<LossValue>
+where
+    T: Scalar,
+    F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
+{
+    let (n_rows, n_classes) = (targets.n_rows(), targets.n_classes());
+    buffers.check(n_rows, n_classes)?;
+    if let Some(losses) = &losses
+        && losses.len() != n_rows
+    {
+        return Err(Error::Shape { what: "the row losses", expected: n_rows, got: losses.len() });
+    }
+    check_weights("class weight", options.class_weights, n_classes)?;
+    check_weights("sample weight", options.sample_weights, n_rows)?;
+    let counted = targets.counted();
+    let denominator = denominator(targets, options, counted)?;
+    let inverse = 1.0 / denominator;
+    let context = Context {
+        targets,
+        n_classes,
+        row_weights: RowWeights::new(options),
+        inverse,
+        row_function: &row_function,
+    };
+    let totals = context.blocks(buffers, losses)?;
+    let mean = |sum: f64| if counted == 0 { f64::NAN } else { sum / counted as f64 };
+    let labelled = matches!(targets.explicit(), Explicit::Labels(_));
+    Ok(LossValue {
+        loss: totals.loss / denominator,
+        nll: mean(totals.nll),
+        accuracy: if labelled { mean(totals.correct as f64) } else { f64::NAN },
+        confidence: mean(totals.confidence),
+        rows: counted,
+        ignored: n_rows - counted,
+        denominator,
+    })
+}
+
+/// Weights must fit and be finite and not negative.
+fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -> Result<()> {
+    let Some(weights) = weights else { return Ok(()) };
+    if weights.len() != expected {
+        let what = if what == "class weight" { "class weights" } else { "sample weights" };
+        return Err(Error::Shape { what, expected, got: weights.len() });
+    }
+    match weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+        Some(index) => Err(Error::WeightValue { what, index, value: weights[index] }),
+        None => Ok(()),
+    }
+}
+
+/// The weight of a row's loss, where weights do not act class by class.
+#[derive(Clone, Copy)]
+struct RowWeights<'a> {
+    class_weights: Option<&'a [f64]>,
+    sample_weights: Option<&'a [f64]>,
+}
+
+impl<'a> RowWeights<'a> {
+    fn new(options: &LossOptions<'a>) -> Self {
+        let by_label = options.weighting == Weighting::Label;
+        Self {
+            class_weights: options.class_weights.filter(|_| by_label),
+            sample_weights: options.sample_weights,
+        }
+    }
+
+    fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
+        let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
+        class * self.sample_weights.map_or(1.0, |weights| weights[row])
+    }
+}
+
+/// What the weighted sum is divided by.
+fn denominator(targets: &Targets<'_>, options: &LossOptions<'_>, counted: usize) -> Result<f64> {
+    if options.reduction != Reduction::Mean {
+        return Ok(1.0);
+    }
+    if let Some(denominator) = options.denominator {
+        check_range("denominator", denominator, f64::MIN_POSITIVE, f64::MAX)?;
+        return Ok(denominator);
+    }
+    if counted == 0 {
+        let rows = targets.n_rows();
+        return Err(Error::Empty { what: "the mean loss", rows, ignored: rows });
+    }
+    let soft = !matches!(targets.explicit(), Explicit::Labels(_));
+    let by_rows = options.weighting == Weighting::Pytorch && soft;
+    let class_weights = options.class_weights.filter(|_| !by_rows);
+    if class_weights.is_none() && options.sample_weights.is_none() {
+        return Ok(counted as f64);
+    }
+    let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
+    let sum: f64 = (0..targets.n_rows())
+        .filter_map(|row| targets.row(row).map(|target| weights.of(row, &target)))
+        .sum();
+    if sum > 0.0 { Ok(sum) } else { Err(Error::ZeroWeight { what: "the mean loss" }) }
+}
+
+struct Context<'a, F> {
+    targets: &'a Targets<'a>,
+    n_classes: usize,
+    row_weights: RowWeights<'a>,
+    inverse: f64,
+    row_function: &'a F,
+}
+
+impl<F> Context<'_, F> {
+    /// All rows: blocks in parallel, their sums in order.
+    fn blocks<T>(&self, buffers: Buffers<'_, T>, losses: Option<&mut [T]>) -> Result<Totals>
+    where
+        T: Scalar,
+        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
+    {
+        let n_rows = self.targets.n_rows();
+        if n_rows <= BLOCK_ROWS {
+            return self.block(0, n_rows, buffers, losses);
+        }
+        let mut tasks = Vec::with_capacity(n_rows.div_ceil(BLOCK_ROWS));
+        let (mut buffers, mut losses) = (buffers, losses);
+        let mut first = 0;
+        while first < n_rows {
+            let rows = BLOCK_ROWS.min(n_rows - first);
+            let (head, tail) = split(buffers, rows * self.n_classes);
+            let (head_losses, tail_losses) = split_losses(losses, rows);
+            tasks.push((first, rows, head, head_losses));
+            (buffers, losses) = (tail, tail_losses);
+            first += rows;
+        }
+        let sums: Vec<Result<Totals>> = tasks
+            .into_par_iter()
+            .map(|(first, rows, buffers, losses)| self.block(first, rows, buffers, losses))
+            .collect();
+        sums.into_iter().try_fold(Totals::default(), |total, block| Ok(total.add(block?)))
+    }
+
+    /// One block: its rows in parallel if they are long, their sum in order.
+    fn block<T>(
+        &self,
+        first: usize,
+        rows: usize,
+        buffers: Buffers<'_, T>,
+        losses: Option<&mut [T]>,
+    ) -> Result<Totals>
+    where
+        T: Scalar,
+        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
+    {
+        let mut values = [Totals::default(); BLOCK_ROWS];
+        self.rows(first, &mut values[..rows], buffers, losses)?;
+        Ok(values[..rows].iter().fold(Totals::default(), |total, row| total.add(*row)))
+    }
+
+    /// Rows into `values`, halving the work until it is small.
+    fn rows<T>(
+        &self,
+        first: usize,
+        values: &mut [Totals],
+        buffers: Buffers<'_, T>,
+        losses: Option<&mut [T]>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
+    {
+        let rows = values.len();
+        if rows > 1 && rows * self.n_classes > GRAIN_VALUES {
+            let half = rows / 2;
+            let (left_values, right_values) = values.split_at_mut(half);
+            let (left, right) = split(buffers, half * self.n_classes);
+            let (left_losses, right_losses) = split_losses(losses, half);
+            let (a, b) = rayon::join(
+                || self.rows(first, left_values, left, left_losses),
+                || self.rows(first + half, right_values, right, right_losses),
+            );
+            return a.and(b);
+        }
+        let (mut buffers, mut losses) = (buffers, losses);
+        for (i, value) in values.iter_mut().enumerate() {
+            let (head, tail) = split(buffers, self.n_classes);
+            buffers = tail;
+            let row = first + i;
+            let mut row_loss = 0.0;
+            match self.targets.row(row) {
+                None => clear(head),
+                Some(target) => {
+                    let weight = self.row_weights.of(row, &target);
+                    let found = (self.row_function)(row, row_buffers(head), target, weight * self.inverse)?;
+                    row_loss = weight * found.loss;
+                    *value = Totals {
+                        loss: row_loss,
+                        nll: found.nll,
+                        confidence: found.confidence,
+                        correct: u64::from(found.correct),
+                        rows: 1,
+                    };
+                }
+            }
+            if let Some(losses) = &mut losses {
+                losses[i] = T::from_f64(row_loss);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits buffers after `middle` values.
+fn split<'b, T>(buffers: Buffers<'b, T>, middle: usize) -> (Buffers<'b, T>, Buffers<'b, T>) {
+    match buffers {
+        Buffers::Forward(logits) => {
+            let (a, b) = logits.split_at(middle);
+            (Buffers::Forward(a), Buffers::Forward(b))
+        }
+        Buffers::Gradient { logits, gradient } => {
+            let (a, b) = logits.split_at(middle);
+            let (ga, gb) = gradient.split_at_mut(middle);
+            (Buffers::Gradient { logits: a, gradient: ga }, Buffers::Gradient { logits: b, gradient: gb })
+        }
+        Buffers::InPlace(logits) => {
+            let (a, b) = logits.split_at_mut(middle);
+            (Buffers::InPlace(a), Buffers::InPlace(b))
+        }
+    }
+}
+
+fn split_losses<T>(losses: Option<&mut [T]>, middle: usize) -> (Option<&mut [T]>, Option<&mut [T]>) {
+    match losses {
+        Some(losses) => {
+            let (a, b) = losses.split_at_mut(middle);
+            (Some(a), Some(b))
+        }
+        None => (None, None),
+    }
+}
+
+fn row_buffers<T>(buffers: Buffers<'_, T>) -> RowBuffers<'_, T> {
+    match buffers {
+        Buffers::Forward(logits) => RowBuffers::Forward(logits),
+        Buffers::Gradient { logits, gradient } => RowBuffers::Gradient(logits, gradient),
+        Buffers::InPlace(logits) => RowBuffers::InPlace(logits),
+    }
+}
+
+/// The gradient of an ignored row.
+fn clear<T: Scalar>(buffers: Buffers<'_, T>) {
+    match buffers {
+        Buffers::Forward(_) => {}
+        Buffers::Gradient { gradient, .. } => gradient.fill(T::default()),
+        Buffers::InPlace(logits) => logits.fill(T::default()),
+    }
+}

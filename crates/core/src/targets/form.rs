@@ -1,0 +1,431 @@
+//! The form in which the targets of a batch reach a kernel.
+
+use std::borrow::Cow;
+
+use super::row::{RowBackground, RowExplicit, RowTarget};
+use crate::batch::Labels;
+use crate::error::{Error, Result, check_range};
+
+/// Largest accepted |sum - 1| of a row of [`Targets::distribution`].
+pub const TARGET_TOLERANCE: f64 = 1e-4;
+
+/// Rows of target masses `[n, n_classes]` in one of the storage types.
+#[derive(Debug, Clone, Copy)]
+pub enum DenseRows<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Double precision.
+    F64(&'a [f64]),
+}
+
+impl<'a> DenseRows<'a> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            DenseRows::F32(rows) => rows.len(),
+            DenseRows::F64(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One value.
+    ///
+    /// # Panics
+    /// If `index` is not below [`len`](Self::len).
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            DenseRows::F32(rows) => f64::from(rows[index]),
+            DenseRows::F64(rows) => rows[index],
+        }
+    }
+
+    fn slice(&self, from: usize, to: usize) -> DenseRows<'a> {
+        match self {
+            DenseRows::F32(rows) => DenseRows::F32(&rows[from..to]),
+            DenseRows::F64(rows) => DenseRows::F64(&rows[from..to]),
+        }
+    }
+}
+
+/// The un-smoothed targets of a batch.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Explicit<'a> {
+    /// One class a row.
+    Labels(Labels<'a>),
+    /// A few (class, mass) pairs a row; row i owns `offsets[i]..offsets[i+1]`.
+    Sparse {
+        /// `n + 1` positions, ascending from 0.
+        offsets: Cow<'a, [usize]>,
+        /// The classes.
+        classes: Cow<'a, [u32]>,
+        /// Their masses.
+        masses: Cow<'a, [f64]>,
+    },
+    /// A mass for every class.
+    Dense(DenseRows<'a>),
+}
+
+/// Where the smoothing mass goes.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Background<'a> {
+    /// Evenly to every allowed class.
+    Uniform,
+    /// Evenly to every allowed class but the label.
+    OtherClasses,
+    /// In proportion to one prior for all rows, `[n_classes]`.
+    Prior(Cow<'a, [f64]>),
+    /// In proportion to the prior of the row's label, `[n_classes, n_classes]`.
+    PriorOfLabel(Cow<'a, [f64]>),
+}
+
+/// The strength α of a batch: one for all rows, or one a row.
+#[derive(Debug, Clone)]
+enum Smoothing<'a> {
+    Constant(f64),
+    PerRow(Cow<'a, [f64]>),
+}
+
+/// The target distributions of a batch, in the form they were given: `q = (1-α)·explicit + α·background`.
+///
+/// # Shapes
+/// `n` rows over `n_classes` classes; nothing of that size is built.
+///
+/// # Examples
+/// ```
+/// use candor::{Labels, targets::{Background, Targets}};
+/// let labels = [0, 2];
+/// let targets = Targets::labels(Labels::new(&labels, 4)?).smoothed(0.1, Background::Uniform);
+/// assert_eq!(targets.row(1).unwrap().dense(4), vec![0.025, 0.025, 0.925, 0.025]);
+/// # Ok::<(), candor::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Targets<'a> {
+    n_rows: usize,
+    n_classes: usize,
+    explicit: Explicit<'a>,
+    smoothing: Smoothing<'a>,
+    background: Background<'a>,
+    ignored: Option<Cow<'a, [bool]>>,
+    normalised: bool,
+}
+
+impl<'a> Targets<'a> {
+    /// One class a row, without smoothing.
+    pub fn labels(labels: Labels<'a>) -> Self {
+        Self::hard(labels.len(), labels.n_classes(), Explicit::Labels(labels), true)
+    }
+
+    /// A distribution a row, `[n, n_classes]`: soft labels, a teacher, Mixup.
+    ///
+    /// # Errors
+    /// [`Error::TargetValue`] for a negative or non-finite mass, [`Error::TargetSum`] for a row whose
+    /// sum differs from 1 by more than [`TARGET_TOLERANCE`], [`Error::RaggedRows`] for a wrong length.
+    pub fn distribution(rows: DenseRows<'a>, n_classes: usize) -> Result<Self> {
+        Self::dense(rows, n_classes, true)
+    }
+
+    /// Any non-negative masses a row; the loss is `Σ q_k (-ln p_k)` and its gradient `s·p - q` with
+    /// `s = Σ q_k`. For targets that are meant to be unnormalised; elsewhere take
+    /// [`distribution`](Self::distribution).
+    ///
+    /// # Errors
+    /// [`Error::TargetValue`] for a negative or non-finite mass, [`Error::RaggedRows`] for a wrong length.
+    pub fn weights(rows: DenseRows<'a>, n_classes: usize) -> Result<Self> {
+        Self::dense(rows, n_classes, false)
+    }
+
+    fn dense(rows: DenseRows<'a>, n_classes: usize, normalised: bool) -> Result<Self> {
+        if n_classes == 0 {
+            return Err(Error::Shape { what: "the class axis", expected: 1, got: 0 });
+        }
+        if !rows.len().is_multiple_of(n_classes) {
+            return Err(Error::RaggedRows { what: "targets", len: rows.len(), n_classes });
+        }
+        let n_rows = rows.len() / n_classes;
+        for row in 0..n_rows {
+            let values = (0..n_classes).map(|class| rows.get(row * n_classes + class));
+            check_masses(row, values.enumerate(), normalised)?;
+        }
+        Ok(Self::hard(n_rows, n_classes, Explicit::Dense(rows), normalised))
+    }
+
+    /// A few (class, mass) pairs a row: top-k teachers, Mixup of labels, several annotators.
+    ///
+    /// Row `i` owns the pairs `offsets[i]..offsets[i+1]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if offsets, classes and masses do not fit together, [`Error::LabelOutOfRange`]
+    /// for a class outside `0..n_classes`, and those of [`distribution`](Self::distribution).
+    pub fn sparse(
+        offsets: impl Into<Cow<'a, [usize]>>,
+        classes: impl Into<Cow<'a, [u32]>>,
+        masses: impl Into<Cow<'a, [f64]>>,
+        n_classes: usize,
+    ) -> Result<Self> {
+        let (offsets, classes, masses) = (offsets.into(), classes.into(), masses.into());
+        if classes.len() != masses.len() {
+            return Err(Error::Shape { what: "masses", expected: classes.len(), got: masses.len() });
+        }
+        let whole = offsets.first() == Some(&0) && offsets.last() == Some(&classes.len());
+        if !whole || offsets.windows(2).any(|pair| pair[0] > pair[1]) {
+            return Err(Error::Shape {
+                what: "offsets, ascending from 0 to the number of pairs, their last",
+                expected: classes.len(),
+                got: offsets.last().copied().unwrap_or(0),
+            });
+        }
+        for (row, range) in offsets.windows(2).enumerate() {
+            let pairs = range[0]..range[1];
+            for &class in &classes[pairs.clone()] {
+                if class as usize >= n_classes {
+                    let label = i64::from(class);
+                    return Err(Error::LabelOutOfRange { row, label, n_classes, ignore_index: None });
+                }
+            }
+            let values = pairs.map(|i| (classes[i] as usize, masses[i]));
+            check_masses(row, values, true)?;
+        }
+        let n_rows = offsets.len() - 1;
+        Ok(Self::hard(n_rows, n_classes, Explicit::Sparse { offsets, classes, masses }, true))
+    }
+
+    fn hard(n_rows: usize, n_classes: usize, explicit: Explicit<'a>, normalised: bool) -> Self {
+        Self {
+            n_rows,
+            n_classes,
+            explicit,
+            smoothing: Smoothing::Constant(0.0),
+            background: Background::Uniform,
+            ignored: None,
+            normalised,
+        }
+    }
+
+    /// Moves the share `smoothing` of every row to the background.
+    ///
+    /// Rules check the range of the strength; a negative one is legal here and gives the
+    /// generalised smoothing of Wei et al. (2022).
+    pub fn smoothed(mut self, smoothing: f64, background: Background<'a>) -> Self {
+        self.smoothing = Smoothing::Constant(smoothing);
+        self.background = background;
+        self
+    }
+
+    /// Moves a share of its own of each row to the background.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one strength a row, [`Error::OutOfRange`] for one outside [0, 1].
+    pub fn smoothed_per_row(
+        mut self,
+        smoothing: impl Into<Cow<'a, [f64]>>,
+        background: Background<'a>,
+    ) -> Result<Self> {
+        let smoothing = smoothing.into();
+        if smoothing.len() != self.n_rows {
+            return Err(Error::Shape {
+                what: "per-row smoothing",
+                expected: self.n_rows,
+                got: smoothing.len(),
+            });
+        }
+        for &strength in smoothing.iter() {
+            check_range("smoothing", strength, 0.0, 1.0)?;
+        }
+        self.smoothing = Smoothing::PerRow(smoothing);
+        self.background = background;
+        Ok(self)
+    }
+
+    /// Marks rows that do not count, for targets that are no labels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one flag a row.
+    pub fn with_ignored(mut self, ignored: impl Into<Cow<'a, [bool]>>) -> Result<Self> {
+        let ignored = ignored.into();
+        if ignored.len() != self.n_rows {
+            return Err(Error::Shape { what: "ignored", expected: self.n_rows, got: ignored.len() });
+        }
+        self.ignored = Some(ignored);
+        Ok(self)
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// Number of rows that count.
+    pub fn counted(&self) -> usize {
+        match (&self.ignored, &self.explicit) {
+            (None, Explicit::Labels(labels)) => labels.counted(),
+            (None, _) => self.n_rows,
+            (Some(_), _) => (0..self.n_rows).filter(|&row| self.row(row).is_some()).count(),
+        }
+    }
+
+    /// Whether every row is known to sum to 1.
+    pub fn is_normalised(&self) -> bool {
+        self.normalised
+    }
+
+    /// The un-smoothed part.
+    pub fn explicit(&self) -> &Explicit<'a> {
+        &self.explicit
+    }
+
+    /// The dense rows, if that is the form of the explicit part.
+    pub fn dense_rows(&self) -> Option<DenseRows<'a>> {
+        match self.explicit {
+            Explicit::Dense(rows) => Some(rows),
+            _ => None,
+        }
+    }
+
+    /// The prior or priors of the background, `[n_classes]` or `[n_classes, n_classes]`.
+    pub fn priors(&self) -> Option<&[f64]> {
+        match &self.background {
+            Background::Prior(priors) | Background::PriorOfLabel(priors) => Some(priors),
+            _ => None,
+        }
+    }
+
+    /// One row, or `None` if it is ignored.
+    ///
+    /// # Panics
+    /// If `row` is not below [`n_rows`](Self::n_rows).
+    #[inline]
+    pub fn row(&self, row: usize) -> Option<RowTarget<'_>> {
+        if self.ignored.as_ref().is_some_and(|ignored| ignored[row]) {
+            return None;
+        }
+        let explicit = match &self.explicit {
+            Explicit::Labels(labels) => RowExplicit::Label(labels.get(row)?),
+            Explicit::Sparse { offsets, classes, masses } => {
+                let pairs = offsets[row]..offsets[row + 1];
+                RowExplicit::Sparse(&classes[pairs.clone()], &masses[pairs])
+            }
+            Explicit::Dense(rows) => {
+                RowExplicit::Dense(rows.slice(row * self.n_classes, (row + 1) * self.n_classes))
+            }
+        };
+        let smoothing = match &self.smoothing {
+            Smoothing::Constant(smoothing) => *smoothing,
+            Smoothing::PerRow(smoothing) => smoothing[row],
+        };
+        let background = match (&self.background, explicit) {
+            (Background::Uniform, _) => RowBackground::Uniform,
+            (Background::OtherClasses, _) => RowBackground::OtherClasses,
+            (Background::Prior(prior), _) => RowBackground::Prior(prior),
+            (Background::PriorOfLabel(priors), RowExplicit::Label(label)) => {
+                RowBackground::Prior(&priors[label * self.n_classes..(label + 1) * self.n_classes])
+            }
+            (Background::PriorOfLabel(_), _) => RowBackground::Uniform,
+        };
+        Some(RowTarget { explicit, smoothing, background })
+    }
+
+    /// The dense matrix `[n, n_classes]`; ignored rows are zero.
+    pub fn dense_matrix(&self) -> Vec<f64> {
+        (0..self.n_rows)
+            .flat_map(|row| match self.row(row) {
+                Some(target) => target.dense(self.n_classes),
+                None => vec![0.0; self.n_classes],
+            })
+            .collect()
+    }
+}
+
+/// Checks the masses of one row.
+fn check_masses(row: usize, values: impl Iterator<Item = (usize, f64)>, normalised: bool) -> Result<()> {
+    let mut sum = 0.0;
+    for (class, value) in values {
+        if !(value >= 0.0 && value.is_finite()) {
+            return Err(Error::TargetValue { row, class, value });
+        }
+        sum += value;
+    }
+    if normalised && (sum - 1.0).abs() > TARGET_TOLERANCE {
+        return Err(Error::TargetSum { row, sum });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unnormalised_and_negative_rows_are_refused_by_distribution() {
+        let rows = DenseRows::F32(&[0.5, 0.5, 0.5, 0.4]);
+        assert!(matches!(Targets::distribution(rows, 2), Err(Error::TargetSum { row: 1, .. })));
+        assert!(!Targets::weights(rows, 2).unwrap().is_normalised());
+        let rows = DenseRows::F64(&[1.5, -0.5]);
+        assert!(matches!(
+            Targets::weights(rows, 2),
+            Err(Error::TargetValue { row: 0, class: 1, .. })
+        ));
+        let rows = DenseRows::F64(&[f64::NAN, 1.0]);
+        assert!(matches!(Targets::weights(rows, 2), Err(Error::TargetValue { .. })));
+        assert!(matches!(
+            Targets::weights(DenseRows::F64(&[1.0, 0.0, 0.0]), 2),
+            Err(Error::RaggedRows { .. })
+        ));
+    }
+
+    #[test]
+    fn sparse_rows_are_checked() {
+        let ok = Targets::sparse(vec![0, 2, 3], vec![0, 2, 1], vec![0.3, 0.7, 1.0], 3).unwrap();
+        assert_eq!(ok.row(0).unwrap().dense(3), vec![0.3, 0.0, 0.7]);
+        assert_eq!(ok.dense_matrix()[3..], [0.0, 1.0, 0.0]);
+        let cases: [(Vec<usize>, Vec<u32>, Vec<f64>); 5] = [
+            (vec![0, 1], vec![3], vec![1.0]),
+            (vec![0, 1], vec![0], vec![0.5]),
+            (vec![0, 2], vec![0], vec![1.0]),
+            (vec![0, 1], vec![0], vec![]),
+            (vec![], vec![], vec![]),
+        ];
+        for (offsets, classes, masses) in cases {
+            assert!(Targets::sparse(offsets, classes, masses, 3).is_err());
+        }
+    }
+
+    #[test]
+    fn ignored_rows_have_no_target() {
+        let labels = [0, -100, 1];
+        let targets = Targets::labels(Labels::with_ignore(&labels, 2, Some(-100)).unwrap());
+        assert_eq!(targets.counted(), 2);
+        assert!(targets.row(1).is_none());
+        let rows = [0.5, 0.5, 1.0, 0.0];
+        let soft = Targets::distribution(DenseRows::F64(&rows), 2).unwrap();
+        let soft = soft.with_ignored(vec![true, false]).unwrap();
+        assert_eq!(soft.counted(), 1);
+        assert!(soft.row(0).is_none());
+    }
+
+    #[test]
+    fn each_row_can_have_its_own_strength() {
+        let labels = [0, 1];
+        let hard = Targets::labels(Labels::new(&labels, 2).unwrap());
+        let soft = hard.clone().smoothed_per_row(vec![0.0, 0.5], Background::Uniform).unwrap();
+        assert_eq!(soft.dense_matrix(), vec![1.0, 0.0, 0.25, 0.75]);
+        assert!(matches!(
+            hard.clone().smoothed_per_row(vec![0.1], Background::Uniform),
+            Err(Error::Shape { .. })
+        ));
+        assert!(matches!(
+            hard.smoothed_per_row(vec![0.1, 1.1], Background::Uniform),
+            Err(Error::OutOfRange { .. })
+        ));
+    }
+}
