@@ -57,7 +57,9 @@ pub enum Error {
         ignore_index: Option<i64>,
     },
     /// A logit is NaN or +inf.
-    #[error("row {row}, class {class}: the logit is {value}, but must be finite (or -inf for a masked class)")]
+    #[error(
+        "row {row}, class {class}: the logit is {value}, but must be finite (or -inf for a masked class)"
+    )]
     NonFiniteLogit {
         /// Row, from 0.
         row: usize,
@@ -73,7 +75,9 @@ pub enum Error {
         row: usize,
     },
     /// A class that carries explicit target mass is masked by a logit of -inf.
-    #[error("row {row}: class {class} is masked (its logit is -inf) but the target gives it mass, so the loss would be infinite")]
+    #[error(
+        "row {row}: class {class} is masked (its logit is -inf) but the target gives it mass, so the loss would be infinite"
+    )]
     MaskedTarget {
         /// Row, from 0.
         row: usize,
@@ -81,7 +85,9 @@ pub enum Error {
         class: usize,
     },
     /// A target row is not a distribution.
-    #[error("row {row}: the target sums to {sum}, but a distribution sums to 1 (use Targets::weights for unnormalised rows)")]
+    #[error(
+        "row {row}: the target sums to {sum}, but a distribution sums to 1 (use Targets::weights for unnormalised rows)"
+    )]
     TargetSum {
         /// Row, from 0.
         row: usize,
@@ -99,7 +105,9 @@ pub enum Error {
         value: f64,
     },
     /// A row of probabilities does not sum to 1.
-    #[error("row {row}: the probabilities sum to {sum}, but must sum to 1 within {tolerance}; if these are logits, say so")]
+    #[error(
+        "row {row}: the probabilities sum to {sum}, but must sum to 1 within {tolerance}; if these are logits, say so"
+    )]
     ProbabilitySum {
         /// Row, from 0.
         row: usize,
@@ -109,7 +117,9 @@ pub enum Error {
         tolerance: f64,
     },
     /// A probability lies outside [0, 1] or is NaN.
-    #[error("row {row}, class {class}: the probability is {value}, but must be in [0, 1]; if these are logits, say so")]
+    #[error(
+        "row {row}, class {class}: the probability is {value}, but must be in [0, 1]; if these are logits, say so"
+    )]
     ProbabilityValue {
         /// Row, from 0.
         row: usize,
@@ -129,7 +139,9 @@ pub enum Error {
         value: f64,
     },
     /// A mean over nothing.
-    #[error("{what} needs at least one counted row, but the batch has {rows} rows of which {ignored} are ignored")]
+    #[error(
+        "{what} needs at least one counted row, but the batch has {rows} rows of which {ignored} are ignored"
+    )]
     Empty {
         /// The figure that was asked for.
         what: &'static str,
@@ -155,6 +167,18 @@ pub enum Error {
         nearest: &'static str,
         /// All known names, comma separated.
         known: String,
+    },
+    /// A parameter was given a word where a number belongs, or the reverse.
+    #[error("{method}: {parameter} takes {accepted}, but was given {got}")]
+    ParameterKind {
+        /// The method's name.
+        method: &'static str,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// What it takes.
+        accepted: &'static str,
+        /// What it was given.
+        got: String,
     },
     /// A loss that takes labels only was given soft targets, or the reverse.
     #[error("the loss {loss:?} takes {accepts}, but was given {got}")]
@@ -194,11 +218,7 @@ pub(crate) fn check_range_hint(
     max: f64,
     hint: &'static str,
 ) -> Result<()> {
-    if got >= min && got <= max {
-        Ok(())
-    } else {
-        Err(Error::OutOfRange { argument, got, min, max, hint })
-    }
+    if got >= min && got <= max { Ok(()) } else { Err(Error::OutOfRange { argument, got, min, max, hint }) }
 }
 
 #[cfg(test)]

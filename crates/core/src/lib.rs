@@ -8,6 +8,7 @@ pub mod batch;
 mod error;
 pub mod kernels;
 pub mod losses;
+pub mod parameters;
 pub mod registry;
 pub mod targets;
 

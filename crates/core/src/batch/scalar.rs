@@ -1,9 +1,8 @@
 //! The storage types that kernels compute in: `f32` and `f64`.
 
-use super::Buffers;
 use crate::error::Result;
-use crate::losses::{Loss, LossOptions, LossValue};
-use crate::targets::{DenseRows, Targets};
+use crate::losses::{Batch, Loss, LossState, LossValue};
+use crate::targets::DenseRows;
 
 /// A storage and compute type. Sealed: `f32` and `f64`.
 pub trait Scalar:
@@ -23,13 +22,7 @@ pub trait Scalar:
 
     /// Calls the method of a loss for this type; [`losses::value_grad`](crate::losses::value_grad) is the way in.
     #[doc(hidden)]
-    fn value_grad(
-        loss: &dyn Loss,
-        buffers: Buffers<'_, Self>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [Self]>,
-    ) -> Result<LossValue>;
+    fn value_grad(loss: &dyn Loss, batch: Batch<'_, Self>, state: &mut LossState) -> Result<LossValue>;
 }
 
 /// Run-time name of a storage type.
@@ -48,14 +41,8 @@ impl Scalar for f32 {
         DenseRows::F32(rows)
     }
 
-    fn value_grad(
-        loss: &dyn Loss,
-        buffers: Buffers<'_, Self>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [Self]>,
-    ) -> Result<LossValue> {
-        loss.value_grad_f32(buffers, targets, options, losses)
+    fn value_grad(loss: &dyn Loss, batch: Batch<'_, Self>, state: &mut LossState) -> Result<LossValue> {
+        loss.value_grad_f32(batch, state)
     }
 
     const DTYPE: DType = DType::F32;
@@ -76,14 +63,8 @@ impl Scalar for f64 {
         DenseRows::F64(rows)
     }
 
-    fn value_grad(
-        loss: &dyn Loss,
-        buffers: Buffers<'_, Self>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [Self]>,
-    ) -> Result<LossValue> {
-        loss.value_grad_f64(buffers, targets, options, losses)
+    fn value_grad(loss: &dyn Loss, batch: Batch<'_, Self>, state: &mut LossState) -> Result<LossValue> {
+        loss.value_grad_f64(batch, state)
     }
 
     const DTYPE: DType = DType::F64;

@@ -178,7 +178,9 @@ pub(crate) fn row_f32(
     let needs_second = job.second_factor != 0.0 || job.label >= n_classes;
     if covered && (!needs_second || second.is_some()) && job.scale.is_finite() {
         let second = second.filter(|_| needs_second);
-        if let Some(value) = fast_row(isa, &buffers_pointers(&buffers), &job, second, class_weights.map(|w| w.1)) {
+        if let Some(value) =
+            fast_row(isa, &buffers_pointers(&buffers), &job, second, class_weights.map(|w| w.1))
+        {
             return Ok(value);
         }
     }
@@ -521,7 +523,10 @@ unsafe fn row_body<const FMA: bool, const MODE: u8, const KIND: u8>(
         }
         let (target_sum, target_dot) = if KIND == PLAIN {
             let uniform = f64::from(job.uniform);
-            (uniform * k as f64 + f64::from(label_mass), uniform * dot + f64::from(label_mass) * f64::from(label_shifted))
+            (
+                uniform * k as f64 + f64::from(label_mass),
+                uniform * dot + f64::from(label_mass) * f64::from(label_shifted),
+            )
         } else {
             (mass + f64::from(label_mass), dot + f64::from(label_mass) * f64::from(label_shifted))
         };
@@ -540,11 +545,8 @@ unsafe fn row_body<const FMA: bool, const MODE: u8, const KIND: u8>(
                 *destination.add(job.label) -= label_mass * job.scale;
             }
         }
-        let nll = if KIND == DENSE {
-            dense_mass * log_sum - dense_dot
-        } else {
-            log_sum - f64::from(label_shifted)
-        };
+        let nll =
+            if KIND == DENSE { dense_mass * log_sum - dense_dot } else { log_sum - f64::from(label_shifted) };
         Some(RowValue { loss: target_sum * log_sum - target_dot, nll, correct, confidence: 1.0 / exp_sum })
     }
 }

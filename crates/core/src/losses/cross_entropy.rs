@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 
 use super::sweep::{LossValue, sweep_rows};
-use super::{Accepts, GradientKind, Loss, LossInfo, LossOptions, Weighting};
-use crate::batch::{Buffers, Scalar};
+use super::{Accepts, Batch, Entry, GradientKind, Loss, LossInfo, LossOptions, LossState, Weighting};
+use crate::batch::Scalar;
 use crate::error::Result;
 use crate::kernels::isa::Isa;
 use crate::kernels::softmax_cross_entropy::{reference_row, row_f32};
 use crate::targets::{DenseRows, RowBackground, RowExplicit, Targets};
 
-pub(super) const INFO: LossInfo = LossInfo {
+pub(super) const ENTRY: Entry = Entry { info: &INFO, make: |_| Ok(Box::new(CrossEntropy)) };
+
+const INFO: LossInfo = LossInfo {
     name: "cross_entropy",
     summary: "cross-entropy between the target and the softmax of the logits; with a smoothed target, label smoothing",
     formula: "-Σ q_k ln p_k",
-    defaults: "none",
+    parameters: &[],
     paper: "Szegedy et al. 2016, arXiv:1512.00567 (with uniform smoothing)",
     accepts: Accepts::Targets,
     gradient: GradientKind::Exact,
@@ -35,18 +37,14 @@ pub(super) const INFO: LossInfo = LossInfo {
 ///
 /// # Examples
 /// ```
-/// use candor::losses::{CrossEntropy, Loss, LossOptions};
+/// use candor::losses::{Batch, CrossEntropy, Loss};
 /// use candor::targets::{TargetRule, Uniform};
 /// use candor::{Buffers, Labels};
 ///
 /// let mut logits = [2.0_f64, -1.0, 0.5, 0.1];
 /// let targets = Uniform::new(0.1)?.targets(Labels::new(&[0], 4)?)?;
-/// let value = CrossEntropy.value_grad_f64(
-///     Buffers::InPlace(&mut logits),
-///     &targets,
-///     &LossOptions::default(),
-///     None,
-/// )?;
+/// let batch = Batch::new(Buffers::InPlace(&mut logits), &targets);
+/// let value = CrossEntropy.value_grad_f64(batch, &mut Default::default())?;
 /// assert!((value.loss - 0.5124059381).abs() < 1e-10);
 /// assert!((value.nll - 0.3524059381).abs() < 1e-10);
 /// assert!((logits[0] + 0.2220053083).abs() < 1e-10); // now the gradient
@@ -63,38 +61,22 @@ impl Loss for CrossEntropy {
         &INFO
     }
 
-    fn value_grad_f32(
-        &self,
-        buffers: Buffers<'_, f32>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [f32]>,
-    ) -> Result<LossValue> {
-        value_grad_f32_on(Isa::current(), buffers, targets, options, losses)
+    fn value_grad_f32(&self, batch: Batch<'_, f32>, _: &mut LossState) -> Result<LossValue> {
+        value_grad_on(Isa::current(), batch)
     }
 
-    fn value_grad_f64(
-        &self,
-        buffers: Buffers<'_, f64>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [f64]>,
-    ) -> Result<LossValue> {
-        reference(buffers, targets, options, losses)
+    fn value_grad_f64(&self, batch: Batch<'_, f64>, _: &mut LossState) -> Result<LossValue> {
+        reference(batch)
     }
 }
 
-/// The loss as the formula reads, row by row in double precision arithmetic.
-pub(crate) fn reference<T: Scalar>(
-    buffers: Buffers<'_, T>,
-    targets: &Targets<'_>,
-    options: &LossOptions<'_>,
-    losses: Option<&mut [T]>,
-) -> Result<LossValue> {
-    let class_weights = by_class(options);
-    sweep_rows(buffers, targets, options, losses, |row, buffers, target, scale| {
-        reference_row(row, buffers, target, class_weights, scale)
-    })
+/// The loss as the formula reads, row by row in double precision arithmetic, whatever the storage type.
+///
+/// # Errors
+/// Those of [`Loss::value_grad_f64`].
+pub fn reference<T: Scalar>(batch: Batch<'_, T>) -> Result<LossValue> {
+    let class_weights = by_class(&batch.options);
+    sweep_rows(batch, |row, buffers, target, scale| reference_row(row, buffers, target, class_weights, scale))
 }
 
 /// The weights that act class by class.
@@ -106,22 +88,23 @@ fn by_class<'a>(options: &LossOptions<'a>) -> Option<&'a [f64]> {
 const LARGEST_FAST_WEIGHT: f64 = 1e6;
 
 /// The vector kernel on a chosen instruction set.
-pub(crate) fn value_grad_f32_on(
-    isa: Isa,
-    buffers: Buffers<'_, f32>,
-    targets: &Targets<'_>,
-    options: &LossOptions<'_>,
-    losses: Option<&mut [f32]>,
-) -> Result<LossValue> {
-    let n_classes = targets.n_classes();
-    let class_weights = by_class(options);
-    if class_weights.is_some_and(|weights| weights.len() != n_classes || weights.iter().any(|w| *w > LARGEST_FAST_WEIGHT)) {
-        return reference(buffers, targets, options, losses);
+///
+/// For tests and benchmarks; [`CrossEntropy`] picks the widest one itself.
+///
+/// # Errors
+/// Those of [`Loss::value_grad_f32`].
+pub fn value_grad_on(isa: Isa, batch: Batch<'_, f32>) -> Result<LossValue> {
+    let n_classes = batch.targets.n_classes();
+    let class_weights = by_class(&batch.options);
+    let slow =
+        |weights: &[f64]| weights.len() != n_classes || weights.iter().any(|w| *w > LARGEST_FAST_WEIGHT);
+    if class_weights.is_some_and(slow) {
+        return reference(batch);
     }
-    let narrow_weights: Option<Vec<f32>> = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
-    let weights = class_weights.zip(narrow_weights.as_deref());
-    let second = SecondInput::new(targets);
-    sweep_rows(buffers, targets, options, losses, |row, buffers, target, scale| {
+    let narrow: Option<Vec<f32>> = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
+    let weights = class_weights.zip(narrow.as_deref());
+    let second = SecondInput::new(batch.targets);
+    sweep_rows(batch, |row, buffers, target, scale| {
         row_f32(isa, row, buffers, target, second.row(row, n_classes, &target), weights, scale)
     })
 }
@@ -136,7 +119,7 @@ enum SecondInput<'a> {
 }
 
 impl<'a> SecondInput<'a> {
-    fn new(targets: &Targets<'a>) -> Self {
+    fn new(targets: &'a Targets<'a>) -> Self {
         if let Some(rows) = targets.dense_rows() {
             return SecondInput::Rows(match rows {
                 DenseRows::F32(rows) => Cow::Borrowed(rows),

@@ -3,17 +3,23 @@
 //! A loss takes logits `[n, n_classes]` and [`Targets`], and returns its value, its gradient and,
 //! from the same sweep, the un-smoothed NLL, accuracy and confidence. Registered in [`ALL`].
 
+mod batch;
 mod cross_entropy;
 mod options;
+mod state;
 mod sweep;
 
-pub use cross_entropy::CrossEntropy;
+pub use batch::Batch;
+pub use cross_entropy::{CrossEntropy, reference, value_grad_on};
 pub use options::{LossOptions, Reduction, Weighting};
+pub use state::{LossState, Step};
 pub use sweep::{LossValue, sweep_rows};
 
-use crate::batch::{Buffers, Scalar};
+use std::collections::BTreeMap;
+
+use crate::batch::Scalar;
 use crate::error::Result;
-use crate::targets::Targets;
+use crate::parameters::{Parameter, ParameterValue, Parameters};
 
 /// How the gradient of a loss is obtained; shown by `candor list`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,7 +52,7 @@ pub struct LossInfo {
     /// The loss of one row.
     pub formula: &'static str,
     /// The parameters with their published values.
-    pub defaults: &'static str,
+    pub parameters: &'static [Parameter],
     /// Where it was published.
     pub paper: &'static str,
     /// What it accepts as targets.
@@ -67,33 +73,31 @@ pub trait Loss: std::fmt::Debug + Send + Sync {
     /// The name, formula and source.
     fn info(&self) -> &'static LossInfo;
 
+    /// The state before the first batch; empty for the losses that have none.
+    fn initial_state(&self, n_classes: usize) -> LossState {
+        let _ = n_classes;
+        LossState::default()
+    }
+
+    /// Called after the last batch of each epoch.
+    fn end_epoch(&self, state: &mut LossState) {
+        let _ = state;
+    }
+
     /// Value and gradient in single precision.
     ///
-    /// `losses`, if given, receives the loss of each row (0 for ignored ones), before the reduction.
-    /// With [`Reduction::None`] the gradient of each row is that of its own loss.
+    /// The gradient is that of the reduced loss; with [`Reduction::None`] each row's is that of its own.
     ///
     /// # Errors
     /// Shapes that do not fit, logits that are NaN, +inf or all -inf, a mean over nothing.
     /// In-place buffers hold neither logits nor gradient after an error.
-    fn value_grad_f32(
-        &self,
-        buffers: Buffers<'_, f32>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [f32]>,
-    ) -> Result<LossValue>;
+    fn value_grad_f32(&self, batch: Batch<'_, f32>, state: &mut LossState) -> Result<LossValue>;
 
     /// Value and gradient in double precision; see [`value_grad_f32`](Self::value_grad_f32).
     ///
     /// # Errors
     /// As in single precision.
-    fn value_grad_f64(
-        &self,
-        buffers: Buffers<'_, f64>,
-        targets: &Targets<'_>,
-        options: &LossOptions<'_>,
-        losses: Option<&mut [f64]>,
-    ) -> Result<LossValue>;
+    fn value_grad_f64(&self, batch: Batch<'_, f64>, state: &mut LossState) -> Result<LossValue>;
 }
 
 /// Calls the method of `loss` for the storage type.
@@ -102,33 +106,40 @@ pub trait Loss: std::fmt::Debug + Send + Sync {
 /// Those of [`Loss::value_grad_f32`].
 pub fn value_grad<T: Scalar>(
     loss: &dyn Loss,
-    buffers: Buffers<'_, T>,
-    targets: &Targets<'_>,
-    options: &LossOptions<'_>,
-    losses: Option<&mut [T]>,
+    batch: Batch<'_, T>,
+    state: &mut LossState,
 ) -> Result<LossValue> {
-    T::value_grad(loss, buffers, targets, options, losses)
+    T::value_grad(loss, batch, state)
 }
 
-/// A registered loss: its description and how to make one with the published defaults.
+/// A registered loss: its description and how to make one.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// The description.
     pub info: &'static LossInfo,
-    /// Makes the loss.
-    pub make: fn() -> Box<dyn Loss>,
+    /// Makes the loss from checked parameters.
+    pub make: fn(&Parameters) -> Result<Box<dyn Loss>>,
 }
 
 /// Every loss, in the order of `candor list`.
-pub const ALL: &[Entry] = &[Entry { info: &cross_entropy::INFO, make: || Box::new(CrossEntropy) }];
+pub const ALL: &[Entry] = &[cross_entropy::ENTRY];
 
-/// The registered loss of this name.
+/// The registered loss of this name, with the given parameters over its defaults.
 ///
 /// # Errors
-/// [`Error::UnknownName`](crate::Error::UnknownName), naming the closest one.
-pub fn by_name(name: &str) -> Result<Box<dyn Loss>> {
-    ALL.iter()
+/// [`Error::UnknownName`](crate::Error::UnknownName), naming the closest one, and those of
+/// [`Parameters::resolve`].
+///
+/// # Examples
+/// ```
+/// let loss = candor::losses::by_name("cross_entropy", &Default::default())?;
+/// assert!(loss.info().fused);
+/// # Ok::<(), candor::Error>(())
+/// ```
+pub fn by_name(name: &str, given: &BTreeMap<String, ParameterValue>) -> Result<Box<dyn Loss>> {
+    let entry = ALL
+        .iter()
         .find(|entry| entry.info.name == name)
-        .map(|entry| (entry.make)())
-        .ok_or_else(|| crate::registry::unknown("loss", name, ALL.iter().map(|entry| entry.info.name)))
+        .ok_or_else(|| crate::registry::unknown("loss", name, ALL.iter().map(|entry| entry.info.name)))?;
+    (entry.make)(&Parameters::resolve(entry.info.name, entry.info.parameters, given)?)
 }

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::{LossOptions, Reduction, Weighting};
+use super::{Batch, LossOptions, Reduction, Weighting};
 use crate::batch::{Buffers, Scalar};
 use crate::error::{Error, Result, check_range};
 use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
@@ -66,17 +66,12 @@ impl Totals {
 /// # Errors
 /// Shapes that do not fit, bad weights, a mean over nothing, and the row function's own errors (of the
 /// first row that has one).
-pub fn sweep_rows<T, F>(
-    buffers: Buffers<'_, T>,
-    targets: &Targets<'_>,
-    options: &LossOptions<'_>,
-    losses: Option<&mut [T]>,
-    row_function: F,
-) -> Result<LossValue>
+pub fn sweep_rows<T, F>(batch: Batch<'_, T>, row_function: F) -> Result<LossValue>
 where
     T: Scalar,
     F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
 {
+    let Batch { buffers, targets, options, losses, .. } = batch;
     let (n_rows, n_classes) = (targets.n_rows(), targets.n_classes());
     buffers.check(n_rows, n_classes)?;
     if let Some(losses) = &losses
@@ -87,12 +82,12 @@ where
     check_weights("class weight", options.class_weights, n_classes)?;
     check_weights("sample weight", options.sample_weights, n_rows)?;
     let counted = targets.counted();
-    let denominator = denominator(targets, options, counted)?;
+    let denominator = denominator(targets, &options, counted)?;
     let inverse = 1.0 / denominator;
     let context = Context {
         targets,
         n_classes,
-        row_weights: RowWeights::new(options),
+        row_weights: RowWeights::new(&options),
         inverse,
         row_function: &row_function,
     };
@@ -165,9 +160,8 @@ fn denominator(targets: &Targets<'_>, options: &LossOptions<'_>, counted: usize)
         return Ok(counted as f64);
     }
     let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
-    let sum: f64 = (0..targets.n_rows())
-        .filter_map(|row| targets.row(row).map(|target| weights.of(row, &target)))
-        .sum();
+    let sum: f64 =
+        (0..targets.n_rows()).filter_map(|row| targets.row(row).map(|target| weights.of(row, &target))).sum();
     if sum > 0.0 { Ok(sum) } else { Err(Error::ZeroWeight { what: "the mean loss" }) }
 }
 

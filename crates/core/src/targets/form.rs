@@ -371,10 +371,7 @@ mod tests {
         assert!(matches!(Targets::distribution(rows, 2), Err(Error::TargetSum { row: 1, .. })));
         assert!(!Targets::weights(rows, 2).unwrap().is_normalised());
         let rows = DenseRows::F64(&[1.5, -0.5]);
-        assert!(matches!(
-            Targets::weights(rows, 2),
-            Err(Error::TargetValue { row: 0, class: 1, .. })
-        ));
+        assert!(matches!(Targets::weights(rows, 2), Err(Error::TargetValue { row: 0, class: 1, .. })));
         let rows = DenseRows::F64(&[f64::NAN, 1.0]);
         assert!(matches!(Targets::weights(rows, 2), Err(Error::TargetValue { .. })));
         assert!(matches!(

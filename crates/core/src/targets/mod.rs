@@ -9,12 +9,13 @@ mod row;
 mod uniform;
 
 pub use form::{Background, DenseRows, Explicit, TARGET_TOLERANCE, Targets};
-pub use row::{RowBackground, RowExplicit, RowTarget};
 pub use off_class::OffClass;
+pub use row::{RowBackground, RowExplicit, RowTarget};
 pub use uniform::Uniform;
 
 use crate::batch::Labels;
 use crate::error::{Error, Result};
+use crate::parameters::Parameter;
 
 /// What the strength α of uniform smoothing means.
 ///
@@ -105,10 +106,13 @@ pub struct TargetInfo {
     /// The target row in words of the field.
     pub formula: &'static str,
     /// The parameters with their published values.
-    pub defaults: &'static str,
+    pub parameters: &'static [Parameter],
     /// Where it was published.
     pub paper: &'static str,
 }
+
+/// The strength that most rules share.
+const SMOOTHING: Parameter = Parameter::number("smoothing", 0.1, 0.0, 1.0, "the strength α");
 
 /// Turns class labels into target distributions.
 ///

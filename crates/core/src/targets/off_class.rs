@@ -1,6 +1,6 @@
 //! Off-class label smoothing: 1-α on the label, the rest on the other classes.
 
-use super::{Background, Convention, TargetInfo, TargetRule, Targets};
+use super::{Background, Convention, SMOOTHING, TargetInfo, TargetRule, Targets};
 use crate::batch::Labels;
 use crate::error::{Error, Result, check_range_hint};
 
@@ -8,7 +8,7 @@ pub(super) const INFO: TargetInfo = TargetInfo {
     name: "off_class",
     summary: "1-α on the label, α shared by the other classes; the convention of newer fairseq and Megatron",
     formula: "q = 1-α on y, α/(K-1) elsewhere",
-    defaults: "α = 0.1",
+    parameters: &[SMOOTHING],
     paper: "Vaswani et al. 2017, arXiv:1706.03762 (as implemented in tensor2tensor)",
 };
 

@@ -133,14 +133,12 @@ mod tests {
     fn masked_classes_get_no_mass_and_the_rest_sums_to_one() {
         let inf = f64::NEG_INFINITY;
         let prior = [0.5, 0.25, 0.25];
-        for background in
-            [RowBackground::Uniform, RowBackground::OtherClasses, RowBackground::Prior(&prior)]
+        for background in [RowBackground::Uniform, RowBackground::OtherClasses, RowBackground::Prior(&prior)]
         {
             let row = label(0.3, background);
             for logits in [vec![0.0, 1.0, 2.0], vec![0.0, inf, 2.0], vec![0.0, inf, inf]] {
                 let allowed = row.allowed(&logits);
-                let sum: f64 =
-                    (0..3).filter(|&c| logits[c] != inf).map(|c| row.mass(c, allowed)).sum();
+                let sum: f64 = (0..3).filter(|&c| logits[c] != inf).map(|c| row.mass(c, allowed)).sum();
                 assert!((sum - 1.0).abs() < 1e-15, "{background:?} {logits:?} {sum}");
             }
         }

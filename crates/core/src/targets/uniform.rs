@@ -1,6 +1,6 @@
 //! Uniform label smoothing: `(1-α)·onehot + α/K` (Szegedy et al., CVPR 2016, arXiv:1512.00567).
 
-use super::{Background, TargetInfo, TargetRule, Targets};
+use super::{Background, SMOOTHING, TargetInfo, TargetRule, Targets};
 use crate::batch::Labels;
 use crate::error::{Result, check_range_hint};
 
@@ -8,7 +8,7 @@ pub(super) const INFO: TargetInfo = TargetInfo {
     name: "uniform",
     summary: "mixture of the label with the uniform distribution; the convention of PyTorch, Keras, timm and Burn",
     formula: "q = (1-α)·onehot(y) + α/K",
-    defaults: "α = 0.1",
+    parameters: &[SMOOTHING],
     paper: "Szegedy et al. 2016, arXiv:1512.00567",
 };
 

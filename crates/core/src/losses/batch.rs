@@ -1,0 +1,64 @@
+//! One call of a loss: buffers, targets and options.
+
+use super::{LossOptions, Step};
+use crate::batch::Buffers;
+use crate::targets::Targets;
+
+/// What a loss is computed on, and where its results go.
+///
+/// # Examples
+/// ```
+/// use candor::losses::{Batch, CrossEntropy, Loss, LossOptions, Reduction};
+/// use candor::{Buffers, Labels, Targets};
+/// let targets = Targets::labels(Labels::new(&[0, 1], 2)?);
+/// let mut losses = [0.0_f64; 2];
+/// let batch = Batch::new(Buffers::Forward(&[0.0, 0.0, 0.0, 0.0]), &targets)
+///     .options(LossOptions { reduction: Reduction::Sum, ..Default::default() })
+///     .losses(&mut losses);
+/// let value = CrossEntropy.value_grad_f64(batch, &mut Default::default())?;
+/// assert_eq!(value.loss, losses[0] + losses[1]);
+/// # Ok::<(), candor::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Batch<'a, T> {
+    pub(crate) buffers: Buffers<'a, T>,
+    pub(crate) targets: &'a Targets<'a>,
+    pub(crate) options: LossOptions<'a>,
+    pub(crate) losses: Option<&'a mut [T]>,
+    pub(crate) step: Step,
+}
+
+impl<'a, T> Batch<'a, T> {
+    /// The plain mean loss of these logits against these targets.
+    pub fn new(buffers: Buffers<'a, T>, targets: &'a Targets<'a>) -> Self {
+        Self { buffers, targets, options: LossOptions::default(), losses: None, step: Step::default() }
+    }
+
+    /// With another reduction, weights or denominator.
+    pub fn options(mut self, options: LossOptions<'a>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Writes the weighted loss of each row, before the reduction, to `losses` (0 for ignored rows).
+    pub fn losses(mut self, losses: &'a mut [T]) -> Self {
+        self.losses = Some(losses);
+        self
+    }
+
+    /// At this point of a training, for losses that depend on it.
+    pub fn at(mut self, step: Step) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &'a Targets<'a> {
+        self.targets
+    }
+
+    /// The point of the training.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+}
