@@ -1,7 +1,7 @@
 //! Label smoothing and honest confidence: targets, losses, metrics, calibration.
 //!
 //! The modules stand in the order in which data flows:
-//! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> report.
+//! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> [`report`].
 #![warn(missing_docs)]
 
 pub mod batch;
@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod parameters;
 pub mod random;
 pub mod registry;
+pub mod report;
 pub mod statistics;
 pub mod targets;
 

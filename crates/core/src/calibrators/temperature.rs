@@ -113,7 +113,13 @@ impl Temperature {
         let nll_before = problem.evaluate(1.0).value;
         if scale == 0.0 {
             let map = Temperature { temperature: 1.0 };
-            return Ok(TemperatureFit { map, outcome: Outcome::Flat, nll_before, nll_after: nll_before, evaluations: 1 });
+            return Ok(TemperatureFit {
+                map,
+                outcome: Outcome::Flat,
+                nll_before,
+                nll_after: nll_before,
+                evaluations: 1,
+            });
         }
         let (lowest, highest) = (1.0 / (scale * RANGE), RANGE / scale);
         let (mut low, mut high) = (lowest, highest);
@@ -122,7 +128,11 @@ impl Temperature {
         let mut point = problem.evaluate(beta);
         for _ in 0..200 {
             evaluations += 1;
-            if point.slope < 0.0 { low = beta } else { high = beta }
+            if point.slope < 0.0 {
+                low = beta
+            } else {
+                high = beta
+            }
             let newton = beta - point.slope / point.curvature;
             let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
             let done = (next - beta).abs() <= 1e-13 * beta || high - low <= 1e-13 * high;
@@ -273,7 +283,8 @@ mod tests {
     }
 
     fn fit(logits: &[f64], labels: &[i64], n_classes: usize) -> TemperatureFit {
-        Temperature::fit(Logits::new(logits, n_classes).unwrap(), Labels::new(labels, n_classes).unwrap()).unwrap()
+        Temperature::fit(Logits::new(logits, n_classes).unwrap(), Labels::new(labels, n_classes).unwrap())
+            .unwrap()
     }
 
     #[test]
@@ -320,7 +331,8 @@ mod tests {
     #[test]
     fn every_error_is_typed() {
         let labels = |data| Labels::new(data, 2).unwrap();
-        let fit = |logits: &[f64], labels| Temperature::fit(Logits::new(logits, 2).unwrap(), labels).unwrap_err();
+        let fit =
+            |logits: &[f64], labels| Temperature::fit(Logits::new(logits, 2).unwrap(), labels).unwrap_err();
         assert!(matches!(fit(&[0.0, 1.0], labels(&[0, 1])), Error::Shape { .. }));
         assert!(matches!(fit(&[], labels(&[])), Error::Empty { .. }));
         assert!(matches!(fit(&[f64::NAN, 1.0], labels(&[0])), Error::NonFiniteLogit { .. }));

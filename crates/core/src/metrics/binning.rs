@@ -69,7 +69,9 @@ impl BinEdges {
             EdgeRule::RightClosed | EdgeRule::LeftClosed => {
                 (0..=n_bins).map(|k| k as f64 / n_bins as f64).collect()
             }
-            EdgeRule::Torchmetrics => linspace(n_bins, |n| f64::from(1.0 / n as f32), |x| f64::from(x as f32)),
+            EdgeRule::Torchmetrics => {
+                linspace(n_bins, |n| f64::from(1.0 / n as f32), |x| f64::from(x as f32))
+            }
             EdgeRule::TorchmetricsDouble => linspace(n_bins, |n| 1.0 / n, |x| x),
         };
         Ok(Self { edges, rule })
@@ -98,7 +100,8 @@ impl BinEdges {
     #[inline]
     pub fn bin(&self, confidence: f64) -> usize {
         let inner = self.edges.len() - 1;
-        let value = if self.rule == EdgeRule::Torchmetrics { f64::from(confidence as f32) } else { confidence };
+        let value =
+            if self.rule == EdgeRule::Torchmetrics { f64::from(confidence as f32) } else { confidence };
         // A guess from the width, put right against the edges themselves.
         let mut bin = ((value * inner as f64) as usize).min(inner - 1);
         match self.rule {

@@ -130,9 +130,8 @@ fn gap_variance(bin: &Bin) -> f64 {
     let n = bin.count as f64;
     let share = (bin.correct as f64 + bin.mean_confidence()) / (n + 1.0);
     let of_label = share * (1.0 - share);
-    let residual_square = (bin.correct as f64 - 2.0 * bin.confidence_correct.value()
-        + bin.confidence_squares.value())
-        / n;
+    let residual_square =
+        (bin.correct as f64 - 2.0 * bin.confidence_correct.value() + bin.confidence_squares.value()) / n;
     let sample = (residual_square - bin.gap() * bin.gap()).max(0.0);
     of_label.max(sample) / n
 }
@@ -184,7 +183,8 @@ fn signed_gap(table: &ReliabilityTable) -> Estimate {
     let sum = |f: fn(&Bin) -> f64| table.occupied().map(f).sum::<f64>();
     let confidence = sum(|bin| bin.confidence.value());
     let correct = sum(|bin| bin.correct as f64);
-    let squares = sum(|bin| bin.confidence_squares.value() - 2.0 * bin.confidence_correct.value() + bin.correct as f64);
+    let squares =
+        sum(|bin| bin.confidence_squares.value() - 2.0 * bin.confidence_correct.value() + bin.correct as f64);
     let mean = (confidence - correct) / n;
     let ci = crate::statistics::mean_interval(mean, squares / n, table.count(), 0.95);
     let mut estimate = Estimate::plain(mean).with_ci(ci, "t interval of the mean");

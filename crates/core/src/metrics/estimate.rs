@@ -24,7 +24,13 @@ pub struct Estimate {
 impl Estimate {
     /// A figure without interval.
     pub fn plain(value: f64) -> Self {
-        Self { value: value.is_finite().then_some(value), ci: None, ci_method: None, null_value: None, p_value: None }
+        Self {
+            value: value.is_finite().then_some(value),
+            ci: None,
+            ci_method: None,
+            null_value: None,
+            p_value: None,
+        }
     }
 
     /// With an interval, if there is one.

@@ -183,7 +183,13 @@ pub struct EvaluationOptions {
 
 impl Default for EvaluationOptions {
     fn default() -> Self {
-        Self { n_bins: 15, binning: Binning::EqualWidth, edges: EdgeRule::RightClosed, seed: 0, intervals: true }
+        Self {
+            n_bins: 15,
+            binning: Binning::EqualWidth,
+            edges: EdgeRule::RightClosed,
+            seed: 0,
+            intervals: true,
+        }
     }
 }
 
@@ -357,7 +363,9 @@ mod tests {
     }
 
     fn rows() -> Vec<([f64; 3], usize)> {
-        (0..200).map(|i| ([f64::from(i % 7), f64::from(i % 5) * 0.7, f64::from(i % 3)], i as usize % 3)).collect()
+        (0..200)
+            .map(|i| ([f64::from(i % 7), f64::from(i % 5) * 0.7, f64::from(i % 3)], i as usize % 3))
+            .collect()
     }
 
     #[test]

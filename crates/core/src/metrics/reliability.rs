@@ -222,7 +222,10 @@ mod tests {
             let mut left = table(&rows[..cut]);
             left.merge(&table(&rows[cut..])).unwrap();
             for (a, b) in left.bins().iter().zip(whole.bins()) {
-                assert_eq!((a.count, a.correct, a.confidence, a.kept_sorted()), (b.count, b.correct, b.confidence, b.kept_sorted()));
+                assert_eq!(
+                    (a.count, a.correct, a.confidence, a.kept_sorted()),
+                    (b.count, b.correct, b.confidence, b.kept_sorted())
+                );
             }
         }
         let other = ReliabilityTable::new(BinEdges::equal_width(5, Default::default()).unwrap());

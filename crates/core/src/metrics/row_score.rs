@@ -137,7 +137,10 @@ mod tests {
         assert_eq!(scorer.logits(0, &[1e4, -1e4], 0).unwrap().nll, 0.0);
         assert_eq!(scorer.logits(0, &[1e4, -1e4], 1).unwrap().nll, 2e4);
         assert_eq!(scorer.logits(0, &[0.0, -inf], 1).unwrap().nll, inf);
-        assert!(matches!(scorer.logits(7, &[0.0, inf], 1), Err(Error::NonFiniteLogit { row: 7, class: 1, .. })));
+        assert!(matches!(
+            scorer.logits(7, &[0.0, inf], 1),
+            Err(Error::NonFiniteLogit { row: 7, class: 1, .. })
+        ));
         assert!(matches!(scorer.logits(7, &[f64::NAN, 0.0], 1), Err(Error::NonFiniteLogit { class: 0, .. })));
         assert!(matches!(scorer.logits(7, &[-inf, -inf], 1), Err(Error::NoAllowedClass { row: 7 })));
     }

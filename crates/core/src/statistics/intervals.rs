@@ -100,7 +100,11 @@ mod tests {
         // mean 2, standard error 1/sqrt(3), t = 4.302653.
         let half = 4.302_652_729_749_46 / 3.0_f64.sqrt();
         let [low, high] = d.ci.unwrap();
-        assert!((d.mean - 2.0).abs() < 1e-15 && (high - 2.0 - half).abs() < 1e-9 && (2.0 - low - half).abs() < 1e-9);
+        assert!(
+            (d.mean - 2.0).abs() < 1e-15
+                && (high - 2.0 - half).abs() < 1e-9
+                && (2.0 - low - half).abs() < 1e-9
+        );
         assert!((d.p_value.unwrap() - 0.074_180).abs() < 1e-5);
         assert!(paired_t(&[], 0.95).is_none());
         assert_eq!(paired_t(&[1.0], 0.95).unwrap().ci, None);

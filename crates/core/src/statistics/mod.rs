@@ -4,5 +4,5 @@ mod distributions;
 mod intervals;
 
 pub use distributions::{normal_quantile, student_t_cdf, student_t_quantile};
-pub use intervals::{mean_interval, paired_t, quantile_sorted, wilson};
 pub use intervals::PairedDifference;
+pub use intervals::{mean_interval, paired_t, quantile_sorted, wilson};
