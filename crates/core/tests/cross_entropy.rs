@@ -87,15 +87,15 @@ impl Call {
             let allowed: Vec<usize> = (0..z.len()).filter(|&c| z[c] > f64::NEG_INFINITY).collect();
             let log_sum = allowed.iter().map(|&c| z[c].exp()).sum::<f64>().ln();
             let mut loss = 0.0;
-            for c in 0..z.len() {
+            for (c, logit) in z.iter().enumerate() {
                 if !allowed.contains(&c) {
                     gradient.push(0.0);
                     continue;
                 }
                 let background = self.smoothing / allowed.len() as f64;
                 let q = background + if c == label { 1.0 - self.smoothing } else { 0.0 };
-                loss -= q * (z[c] - log_sum);
-                gradient.push((z[c] - log_sum).exp() - q);
+                loss -= q * (logit - log_sum);
+                gradient.push((logit - log_sum).exp() - q);
             }
             losses.push(loss);
         }

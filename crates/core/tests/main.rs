@@ -2,8 +2,14 @@
 
 /// Values and gradients of PyTorch's cross-entropy.
 mod cross_entropy;
+/// What must not change a result: threads, position, shifts, masks, permutations.
+mod invariance;
+/// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
+mod kernels;
 
 /// Reads the golden vectors.
 mod golden;
+/// Batches with every form of target, and the formula written straight.
+mod problem;
 /// Runs a loss in every way that it can be called.
 mod run;
