@@ -158,7 +158,7 @@ fn zero_strength_is_the_plain_loss_bit_for_bit() {
                     Form::Label,
                     vec![Form::Uniform, Form::OtherClasses, Form::Prior, Form::PriorOfLabel, Form::PerRow],
                 ),
-                (Form::Sparse, vec![Form::SparseUniform, Form::SparsePrior]),
+                (Form::Sparse, vec![Form::SparseUniform, Form::SparsePrior, Form::SparseOther]),
                 (Form::DenseF64, vec![Form::DenseUniform, Form::DensePrior, Form::Weights]),
             ] {
                 let want = all_bits(&everywhere(&logits, &problem.targets(plain), options));
@@ -227,7 +227,7 @@ proptest! {
 
     #[test]
     fn adding_a_constant_to_a_row_changes_no_bit_where_the_addition_is_exact(
-        seed: u64, k in 1_usize..90, form in 0_usize..14, power in 0_i32..12,
+        seed: u64, k in 1_usize..90, form in 0_usize..15, power in 0_i32..12,
     ) {
         let problem = Problem::new(seed, 3, k, false);
         // Multiples of 2^-6 below 2^6 plus a power of two below 2^12: 18 bits, which both formats hold.
@@ -243,7 +243,7 @@ proptest! {
 
     #[test]
     fn adding_any_constant_to_a_row_changes_nothing_beyond_the_rounding_of_the_logits(
-        seed: u64, k in 1_usize..90, form in 0_usize..14, shift in -1000.0_f32..1000.0,
+        seed: u64, k in 1_usize..90, form in 0_usize..15, shift in -1000.0_f32..1000.0,
     ) {
         let problem = Problem::new(seed, 3, k, false);
         let form = problem.forms().nth(form).expect("a form");

@@ -56,6 +56,7 @@ pub enum Form {
     Sparse,
     SparseUniform,
     SparsePrior,
+    SparseOther,
     DenseF32,
     DenseF64,
     DenseUniform,
@@ -65,7 +66,7 @@ pub enum Form {
 }
 
 /// Every form.
-pub const FORMS: [Form; 14] = [
+pub const FORMS: [Form; 15] = [
     Form::Label,
     Form::Uniform,
     Form::OtherClasses,
@@ -75,6 +76,7 @@ pub const FORMS: [Form; 14] = [
     Form::Sparse,
     Form::SparseUniform,
     Form::SparsePrior,
+    Form::SparseOther,
     Form::DenseF32,
     Form::DenseF64,
     Form::DenseUniform,
@@ -180,6 +182,7 @@ impl Problem {
             Form::Sparse => sparse(),
             Form::SparseUniform => sparse().smoothed(self.strength, Background::Uniform),
             Form::SparsePrior => sparse().smoothed(self.strength, prior()),
+            Form::SparseOther => sparse().smoothed(self.strength, Background::OtherClasses),
             Form::DenseF32 => {
                 let rows = Targets::distribution(DenseRows::F32(&self.dense32), self.k);
                 self.ignoring(rows.expect("distributions"))
@@ -207,7 +210,7 @@ impl Problem {
         let k = self.k;
         let mut explicit = vec![0.0; k];
         match form {
-            Form::Sparse | Form::SparseUniform | Form::SparsePrior => {
+            Form::Sparse | Form::SparseUniform | Form::SparsePrior | Form::SparseOther => {
                 self.pairs[row].iter().for_each(|&(class, mass)| explicit[class as usize] += mass);
             }
             Form::DenseF32 => {
@@ -233,6 +236,9 @@ impl Problem {
                 self.priors[label * k..(label + 1) * k].to_vec()
             }
             Form::OtherClasses => (0..k).map(|c| f64::from(c as i64 != self.labels[row])).collect(),
+            Form::SparseOther => (0..k)
+                .map(|c| self.pairs[row].iter().filter(|pair| pair.0 as usize != c).map(|pair| pair.1).sum())
+                .collect(),
             _ => vec![1.0; k],
         };
         for c in 0..k {
@@ -325,7 +331,8 @@ pub fn straight(logits: &[f64], problem: &Problem, form: Form, options: LossOpti
     };
     let dense = matches!(form, Form::Weights | Form::DenseF32 | Form::DenseF64)
         || matches!(form, Form::DenseUniform | Form::DensePrior);
-    let soft = dense || matches!(form, Form::Sparse | Form::SparseUniform | Form::SparsePrior);
+    let soft =
+        dense || matches!(form, Form::Sparse | Form::SparseUniform | Form::SparsePrior | Form::SparseOther);
     let (mut counted, mut nll, mut denominator) = (0.0, 0.0, 0.0);
     let (mut losses, mut masses) = (Vec::new(), Vec::new());
     let (mut gradient, mut magnitude) = (Vec::new(), Vec::new());
