@@ -6,6 +6,8 @@ mod cross_entropy;
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
+/// Every error, produced once.
+mod refusals;
 
 /// Reads the golden vectors.
 mod golden;
