@@ -8,6 +8,8 @@ mod invariance;
 mod kernels;
 /// Every error, produced once.
 mod refusals;
+/// Conventions of the source tree.
+mod tidy;
 
 /// Reads the golden vectors.
 mod golden;

@@ -1,1 +1,1 @@
-
+//! Data, models and training loops, one folder a field.
