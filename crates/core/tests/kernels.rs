@@ -7,6 +7,7 @@ use candor::kernels::isa::Isa;
 use candor::losses::{Batch, CrossEntropy, Loss, LossOptions, LossState, Reduction, Weighting};
 use candor::{Buffers, Targets};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::problem::{Form, Problem, Straight, Stream, all_options, straight};
 use crate::run::{Outcome, double, reference_single, single};
@@ -150,7 +151,9 @@ fn class_weights_too_large_for_single_precision_follow_the_formula_too() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default()
+    })]
 
     #[test]
     fn random_batches_follow_the_formula(
@@ -196,6 +199,23 @@ fn rows_of_edge_values_follow_the_formula() {
                     check_everywhere(&name, &row, &problem, form, options);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn rounding_does_not_pile_up_along_a_row() {
+    // Equal terms round alike, so that a sum in single precision would drift by 1e-5 and more.
+    let k = 1 << 18;
+    let mut logits = vec![-1.0_f32; k];
+    logits[0] = 0.0;
+    let problem = Problem::new(19, 1, k, false);
+    for form in [Form::Uniform, Form::Prior, Form::DenseUniform] {
+        let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
+        let want = straight(&wide, &problem, form, LossOptions::default());
+        for isa in Isa::available() {
+            let got = single(isa, &logits, &problem.targets(form), LossOptions::default()).expect("a value");
+            check(&isa.name(), &got, &want, SUM_ERROR, GRADIENT_ERROR, UNDERFLOW);
         }
     }
 }
