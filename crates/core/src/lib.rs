@@ -2,6 +2,7 @@
 //!
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> metrics -> calibrators -> report.
+//! [`theory`] says what a target will do before any training.
 #![warn(missing_docs)]
 
 pub mod batch;
@@ -11,6 +12,7 @@ pub mod losses;
 pub mod parameters;
 pub mod registry;
 pub mod targets;
+pub mod theory;
 
 pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
 pub use error::{Error, Result};
