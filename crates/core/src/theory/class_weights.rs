@@ -1,6 +1,6 @@
 //! Where class weights move the optimum of a target row.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_classes};
 use crate::losses::Weighting;
 
 /// The probabilities at the minimum of the weighted loss on one target row.
@@ -24,7 +24,7 @@ use crate::losses::Weighting;
 /// # Ok::<(), candor::Error>(())
 /// ```
 pub fn weighted_optimum(target: &[f64], class_weights: &[f64], weighting: Weighting) -> Result<Vec<f64>> {
-    super::check_classes(target.len())?;
+    check_classes(target.len())?;
     if class_weights.len() != target.len() {
         let (expected, got) = (target.len(), class_weights.len());
         return Err(Error::Shape { what: "class weights", expected, got });

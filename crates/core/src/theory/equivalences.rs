@@ -1,6 +1,6 @@
 //! What smoothing is equivalent to: a tempered teacher, label noise, Mixup, sampled sequences.
 
-use crate::error::{Result, check_range, check_range_hint};
+use crate::error::{Result, check_classes, check_range, check_range_hint};
 use crate::targets::Convention;
 
 /// Largest concentration of a Beta(a, a) for which the closed form keeps nine digits.
@@ -26,7 +26,7 @@ const MAX_CONCENTRATION: f64 = 1e6;
 /// Yuan et al., *Revisiting Knowledge Distillation via Label Smoothing Regularization*, CVPR 2020,
 /// arXiv:1909.11723.
 pub fn teacher_smoothing(margin: f64, temperature: f64, n_classes: usize) -> Result<f64> {
-    super::check_classes(n_classes)?;
+    check_classes(n_classes)?;
     check_range("margin", margin, 0.0, f64::MAX)?;
     check_range("temperature", temperature, f64::MIN_POSITIVE, f64::MAX)?;
     let others = n_classes as f64 - 1.0;
@@ -47,7 +47,7 @@ pub fn teacher_smoothing(margin: f64, temperature: f64, n_classes: usize) -> Res
 /// # Ok::<(), candor::Error>(())
 /// ```
 pub fn teacher_temperature(smoothing: f64, margin: f64, n_classes: usize) -> Result<f64> {
-    super::check_classes(n_classes)?;
+    check_classes(n_classes)?;
     check_range("margin", margin, f64::MIN_POSITIVE, f64::MAX)?;
     let max = Convention::OffClass.max_smoothing(n_classes);
     check_range_hint("smoothing", smoothing, 0.0, max, " = (K-1)/K (convention off_class)")?;
@@ -145,7 +145,7 @@ pub fn mixup_smoothing(concentration: f64) -> Result<f64> {
 /// # References
 /// Norouzi et al., *Reward Augmented Maximum Likelihood*, NIPS 2016, arXiv:1609.00150.
 pub fn hamming_raml_smoothing(temperature: f64, vocabulary: usize) -> Result<f64> {
-    super::check_classes(vocabulary)?;
+    check_classes(vocabulary)?;
     check_range("temperature", temperature, f64::MIN_POSITIVE, f64::MAX)?;
     let odds = (vocabulary as f64 - 1.0) * (-1.0 / temperature).exp();
     Ok(odds / (1.0 + odds))

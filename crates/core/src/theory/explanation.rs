@@ -4,7 +4,7 @@
 //! Lipschitz constant `√(2 - 2α + α²(1-1/K))`.
 
 use super::{HESSIAN_BOUND, expected_underconfidence, teacher_temperature};
-use crate::error::{Result, check_range, check_range_hint};
+use crate::error::{Result, check_classes, check_range, check_range_hint};
 use crate::targets::Convention;
 
 /// The same target in both conventions.
@@ -84,7 +84,7 @@ impl Explanation {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for fewer than two classes, or a strength outside
     /// [0, 1] (uniform) or [0, (K-1)/K] (off-class).
     pub fn new(smoothing: f64, convention: Convention, n_classes: usize) -> Result<Self> {
-        super::check_classes(n_classes)?;
+        check_classes(n_classes)?;
         let hint = match convention {
             Convention::Uniform => " (convention uniform)",
             Convention::OffClass => " = (K-1)/K (convention off_class)",

@@ -18,13 +18,3 @@ pub use equivalences::{
 pub use explanation::{Equivalent, Explanation};
 pub use row::{HESSIAN_BOUND, TargetTheory};
 pub use unsmooth::{expected_underconfidence, unsmooth};
-
-use crate::error::{Result, check_range};
-
-/// Largest number of classes: class indices are 32 bits wide.
-const MAX_CLASSES: f64 = u32::MAX as f64;
-
-/// A classification needs two classes.
-fn check_classes(n_classes: usize) -> Result<()> {
-    check_range("n_classes", n_classes as f64, 2.0, MAX_CLASSES)
-}

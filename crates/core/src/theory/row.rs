@@ -3,7 +3,7 @@
 //! With `L(z) = -Σ q_k ln p_k`, `p = softmax(z)` and `Σ q_k = 1`: the gradient is `p - q`, the Hessian
 //! `diag(p) - p pᵀ` whatever `q` is, and the minimum `H(q)` is taken at `p = q`.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_classes};
 use crate::targets::{TARGET_TOLERANCE, TargetRule};
 
 /// Largest eigenvalue of the Hessian of softmax cross-entropy in the logits, whatever the target.
@@ -43,7 +43,7 @@ impl TargetTheory {
     /// [`Error::OutOfRange`] for fewer than two classes, [`Error::TargetValue`] for a mass that is not
     /// finite, [`Error::TargetSum`] if the sum differs from 1 by more than [`TARGET_TOLERANCE`].
     pub fn new(target: &[f64]) -> Result<Self> {
-        super::check_classes(target.len())?;
+        check_classes(target.len())?;
         if let Some(class) = target.iter().position(|q| !q.is_finite()) {
             return Err(Error::TargetValue { row: 0, class, value: target[class] });
         }

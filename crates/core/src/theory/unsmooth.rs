@@ -3,7 +3,7 @@
 //! In the population the minimiser for true conditionals η is `p = (1-α)η + α/K`.
 
 use crate::batch::check_row;
-use crate::error::{Result, check_range, check_range_hint};
+use crate::error::{Result, check_classes, check_range, check_range_hint};
 
 /// Accuracy minus mean confidence of a model that reaches the population optimum: `α(accuracy - 1/K)`.
 ///
@@ -21,7 +21,7 @@ use crate::error::{Result, check_range, check_range_hint};
 /// # Ok::<(), candor::Error>(())
 /// ```
 pub fn expected_underconfidence(smoothing: f64, accuracy: f64, n_classes: usize) -> Result<f64> {
-    super::check_classes(n_classes)?;
+    check_classes(n_classes)?;
     check_range_hint("smoothing", smoothing, 0.0, 1.0, " (convention uniform)")?;
     check_range("accuracy", accuracy, 0.0, 1.0)?;
     Ok(smoothing * (accuracy - 1.0 / n_classes as f64))
@@ -45,7 +45,7 @@ pub fn expected_underconfidence(smoothing: f64, accuracy: f64, n_classes: usize)
 /// # Ok::<(), candor::Error>(())
 /// ```
 pub fn unsmooth(probs: &[f64], smoothing: f64) -> Result<Vec<f64>> {
-    super::check_classes(probs.len())?;
+    check_classes(probs.len())?;
     check_range_hint("smoothing", smoothing, 0.0, 0.999_999, " (uniform targets keep nothing)")?;
     check_row(0, probs)?;
     if smoothing == 0.0 {
