@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> metrics -> calibrators -> report.
-//! [`theory`] says what a target will do before any training.
+//! [`theory`] says what a target will do before any training; [`schedules`] change a strength during it.
 #![warn(missing_docs)]
 
 pub mod batch;
@@ -11,6 +11,7 @@ pub mod kernels;
 pub mod losses;
 pub mod parameters;
 pub mod registry;
+pub mod schedules;
 pub mod targets;
 pub mod theory;
 
