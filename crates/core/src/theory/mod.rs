@@ -4,12 +4,14 @@
 //! smoothing setting, [`TargetTheory`] says the same of any target row, and the functions relate
 //! smoothing to temperature, label noise, Mixup, sequence sampling and class weights.
 
+mod binary;
 mod class_weights;
 mod equivalences;
 mod explanation;
 mod row;
 mod unsmooth;
 
+pub use binary::BinaryTheory;
 pub use class_weights::weighted_optimum;
 pub use equivalences::{
     hamming_raml_smoothing, mixup_smoothing, noise_correcting_strength, teacher_smoothing,

@@ -4,7 +4,7 @@
 //! `diag(p) - p pᵀ` whatever `q` is, and the minimum `H(q)` is taken at `p = q`.
 
 use crate::error::{Error, Result, check_classes};
-use crate::targets::{TARGET_TOLERANCE, TargetRule};
+use crate::targets::{RowTarget, TARGET_TOLERANCE, TargetRule};
 
 /// Largest eigenvalue of the Hessian of softmax cross-entropy in the logits, whatever the target.
 ///
@@ -79,6 +79,23 @@ impl TargetTheory {
     /// ```
     pub fn of_rule(rule: &dyn TargetRule, label: usize, n_classes: usize) -> Result<Self> {
         Self::new(&rule.distribution(label, n_classes)?)
+    }
+
+    /// The theory of one row of a batch of targets, with every class allowed.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use candor::{Labels, targets::Mixup, theory::TargetTheory};
+    /// let targets = Mixup::new(0.0)?.targets(Labels::new(&[0, 1], 2)?, &[1, 0], &[0.75, 0.5])?;
+    /// let theory = TargetTheory::of_row(targets.row(0).unwrap(), 2)?;
+    /// assert!((theory.margin(0, 1)? - 3f64.ln()).abs() < 1e-12);
+    /// # Ok::<(), candor::Error>(())
+    /// ```
+    pub fn of_row(row: RowTarget<'_>, n_classes: usize) -> Result<Self> {
+        Self::new(&row.dense(n_classes))
     }
 
     /// The target row.
