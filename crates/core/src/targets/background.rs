@@ -8,11 +8,11 @@ use super::Priors;
 pub enum Background<'a> {
     /// Evenly to every allowed class.
     Uniform,
-    /// Evenly to every allowed class but the label; for rows of several explicit classes, the mixture of
-    /// their off-class rows.
+    /// Evenly to every allowed class but the label; a distribution shares out the mass of each of its
+    /// classes in that way, so that class k gets `(1 - t_k)/(K-1)`.
     OtherClasses,
     /// In proportion to one prior for all rows, `[n_classes]`.
     Prior(Priors<'a>),
-    /// In proportion to the prior of the row's label, `[n_classes, n_classes]`.
+    /// In proportion to the prior of the row's label, `[n_classes, n_classes]`; for labels only.
     PriorOfLabel(Priors<'a>),
 }

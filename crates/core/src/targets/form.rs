@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::row::{RowBackground, RowExplicit, RowTarget};
-use super::{Background, Convention, DenseRows, Explicit};
+use super::{Background, DenseRows, Explicit};
 use crate::batch::Labels;
 use crate::error::{Error, Result, check_range};
 
@@ -251,12 +251,7 @@ impl<'a> Targets<'a> {
         };
         let background = match (&self.background, explicit) {
             (Background::Uniform, _) => RowBackground::Uniform,
-            (Background::OtherClasses, RowExplicit::Label(_)) => RowBackground::OtherClasses,
-            // A mixture of off-class rows is the same mixture with the equivalent uniform strength.
-            (Background::OtherClasses, _) => {
-                let smoothing = Convention::OffClass.to_uniform(smoothing, self.n_classes);
-                return Some(RowTarget { explicit, smoothing, background: RowBackground::Uniform });
-            }
+            (Background::OtherClasses, _) => RowBackground::OtherClasses,
             (Background::Prior(prior), _) => RowBackground::Prior(prior.values()),
             (Background::PriorOfLabel(priors), RowExplicit::Label(label)) => {
                 RowBackground::Prior(&priors.values()[label * self.n_classes..(label + 1) * self.n_classes])

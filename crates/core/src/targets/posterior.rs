@@ -149,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_directed_edge_counts_for_the_node_that_lists_it() {
+        // Only node 0, of class 0, lists a neighbour, of class 1.
+        let graph = Graph::new(&[0, 1, 1], &[1]).unwrap();
+        let targets =
+            Posterior::new(1.0, 1.0).unwrap().targets(Labels::new(&[0, 1], 2).unwrap(), graph).unwrap();
+        // P(1 | 0) = (1+1)/(1+2), P(1 | 1) = 1/2, equal class frequencies.
+        let q = targets.row(0).unwrap().dense(2);
+        assert!((q[0] - (2.0 / 3.0) / (2.0 / 3.0 + 0.5)).abs() < 1e-14, "{q:?}");
+    }
+
+    #[test]
     fn an_isolated_node_gets_the_class_prior() {
         let graph = Graph::new(&[0, 0, 0, 0], &[]).unwrap();
         let labels = Labels::with_ignore(&[0, 1, -1], 3, Some(-1)).unwrap();

@@ -21,7 +21,7 @@ pub enum RowExplicit<'a> {
 pub enum RowBackground<'a> {
     /// Evenly to every allowed class.
     Uniform,
-    /// Evenly to every allowed class but the label.
+    /// Evenly to every allowed class but the label, or but those of each class's share of a distribution.
     OtherClasses,
     /// In proportion to a prior over the allowed classes.
     Prior(&'a [f64]),
@@ -101,8 +101,8 @@ impl<'a> RowTarget<'a> {
             RowBackground::Uniform => even,
             // With the label as the only allowed class, all mass stays on it.
             RowBackground::OtherClasses if allowed.count == 1 => 1.0,
-            RowBackground::OtherClasses if self.label() == Some(class) => 0.0,
-            RowBackground::OtherClasses => 1.0 / (allowed.count - 1) as f64,
+            // Σ_c t_c·[c != class], which is 0 for the label and 1 elsewhere where t is a label.
+            RowBackground::OtherClasses => (1.0 - explicit) / (allowed.count - 1) as f64,
             // A prior without mass on the allowed classes says nothing about them.
             RowBackground::Prior(_) if allowed.prior_mass <= 0.0 => even,
             RowBackground::Prior(prior) => prior[class] / allowed.prior_mass,
