@@ -1,1 +1,16 @@
+//! Candor's losses as Burn modules.
+//!
+//! One generic operation, [`host_gradient`], takes any [`candor::losses::Loss`] into Burn's autodiff: the
+//! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
+//! gradient. On the `flex` backend nothing is copied; the gradient overwrites the logits where nobody else
+//! holds them.
+#![warn(missing_docs)]
 
+mod cross_entropy;
+mod error;
+pub mod host_gradient;
+mod loss_module;
+
+pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
+pub use error::{Error, Result};
+pub use loss_module::{LossModule, LossOutput, LossTargets};

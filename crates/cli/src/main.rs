@@ -1,1 +1,3 @@
+//! The program `candor`.
+
 fn main() {}

@@ -180,6 +180,12 @@ pub enum Error {
         /// What it was given.
         got: String,
     },
+    /// A rule that depends on the row's label was given rows without one.
+    #[error("{what} depends on the label of a row, but these targets are not labels")]
+    LabelsNeeded {
+        /// What needs the labels.
+        what: &'static str,
+    },
     /// A loss that takes labels only was given soft targets, or the reverse.
     #[error("the loss {loss:?} takes {accepts}, but was given {got}")]
     TargetKind {

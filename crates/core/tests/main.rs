@@ -1,6 +1,23 @@
 //! The integration tests of the core crate, as one binary: what holds across modules, through the public API.
 
+/// Values and gradients of PyTorch's cross-entropy.
+mod cross_entropy;
+/// What must not change a result: threads, position, shifts, masks, permutations.
+mod invariance;
+/// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
+mod kernels;
+/// Every error, produced once.
+mod refusals;
 /// Schedules: ends, order, range, for every registered one.
 mod schedules;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
+/// Conventions of the source tree.
+mod tidy;
+
+/// Reads the golden vectors.
+mod golden;
+/// Batches with every form of target, and the formula written straight.
+mod problem;
+/// Runs a loss in every way that it can be called.
+mod run;

@@ -16,6 +16,7 @@
 pub fn keep_large_buffers() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
+        // SAFETY: this is the signature in glibc's malloc.h.
         unsafe extern "C" {
             fn mallopt(parameter: std::ffi::c_int, value: std::ffi::c_int) -> std::ffi::c_int;
         }

@@ -133,7 +133,9 @@ impl<'a> SecondInput<'a> {
                     .chunks_exact(targets.n_classes())
                     .flat_map(|prior| {
                         let sum: f64 = prior.iter().sum();
-                        prior.iter().map(move |p| (p / sum) as f32)
+                        let even = 1.0 / prior.len() as f64;
+                        // A prior without mass says nothing: evenly, as in `RowTarget::mass`.
+                        prior.iter().map(move |p| if sum > 0.0 { p / sum } else { even } as f32)
                     })
                     .collect(),
             ),

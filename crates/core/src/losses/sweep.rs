@@ -79,6 +79,7 @@ where
     {
         return Err(Error::Shape { what: "the row losses", expected: n_rows, got: losses.len() });
     }
+    targets.check_background()?;
     check_weights("class weight", options.class_weights, n_classes)?;
     check_weights("sample weight", options.sample_weights, n_rows)?;
     let counted = targets.counted();
@@ -162,7 +163,12 @@ fn denominator(targets: &Targets<'_>, options: &LossOptions<'_>, counted: usize)
     let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
     let sum: f64 =
         (0..targets.n_rows()).filter_map(|row| targets.row(row).map(|target| weights.of(row, &target))).sum();
-    if sum > 0.0 { Ok(sum) } else { Err(Error::ZeroWeight { what: "the mean loss" }) }
+    if sum == 0.0 {
+        return Err(Error::ZeroWeight { what: "the mean loss" });
+    }
+    // Beyond these, the sum or its inverse is infinite and the mean would be NaN.
+    check_range("the sum of the weights", sum, f64::MIN_POSITIVE, f64::MAX)?;
+    Ok(sum)
 }
 
 struct Context<'a, F> {

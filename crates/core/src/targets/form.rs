@@ -136,7 +136,8 @@ impl<'a> Targets<'a> {
     /// Moves the share `smoothing` of every row to the background.
     ///
     /// Rules check the range of the strength; a negative one is legal here and gives the
-    /// generalised smoothing of Wei et al. (2022).
+    /// generalised smoothing of Wei et al. (2022). A loss refuses a strength that is not finite and
+    /// a prior that does not fit.
     pub fn smoothed(mut self, smoothing: f64, background: Background<'a>) -> Self {
         self.smoothing = Smoothing::Constant(smoothing);
         self.background = background;
@@ -223,6 +224,35 @@ impl<'a> Targets<'a> {
         match &self.background {
             Background::Prior(priors) | Background::PriorOfLabel(priors) => Some(priors.values()),
             _ => None,
+        }
+    }
+
+    /// Checks what [`smoothed`](Self::smoothed) was given; every loss does so once a batch.
+    pub(crate) fn check_background(&self) -> Result<()> {
+        if let Smoothing::Constant(smoothing) = self.smoothing {
+            check_range("smoothing", smoothing, f64::MIN, f64::MAX)?;
+        }
+        let labelled = matches!(self.explicit, Explicit::Labels(_));
+        let (what, expected) = match self.background {
+            Background::OtherClasses if !self.normalised => {
+                return Err(Error::LabelsNeeded { what: "the background of the other classes" });
+            }
+            Background::PriorOfLabel(_) if !labelled => {
+                return Err(Error::LabelsNeeded { what: "the prior of the label" });
+            }
+            Background::Prior(_) => ("the prior", self.n_classes),
+            Background::PriorOfLabel(_) => {
+                ("the priors of the labels", self.n_classes.saturating_mul(self.n_classes))
+            }
+            Background::Uniform | Background::OtherClasses => return Ok(()),
+        };
+        let priors = self.priors().unwrap_or_default();
+        if priors.len() != expected {
+            return Err(Error::Shape { what, expected, got: priors.len() });
+        }
+        match priors.iter().position(|mass| !(mass.is_finite() && *mass >= 0.0)) {
+            Some(index) => Err(Error::WeightValue { what: "prior mass", index, value: priors[index] }),
+            None => Ok(()),
         }
     }
 
@@ -343,6 +373,17 @@ mod tests {
         let soft = soft.with_ignored(vec![true, false]).unwrap();
         assert_eq!(soft.counted(), 1);
         assert!(soft.row(0).is_none());
+    }
+
+    #[test]
+    fn the_other_classes_of_a_distribution_are_those_of_each_of_its_labels() {
+        let rows = [1.0, 0.0, 0.0, 0.5, 0.5, 0.0];
+        let soft = Targets::distribution(DenseRows::F64(&rows), 3).unwrap();
+        let got = soft.smoothed(0.3, Background::OtherClasses).dense_matrix();
+        // A one-hot row is its label; the half-and-half row the mean of two labels.
+        for (got, want) in got.iter().zip([0.7, 0.15, 0.15, 0.425, 0.425, 0.15]) {
+            assert!((got - want).abs() < 1e-15, "{got} {want}");
+        }
     }
 
     #[test]

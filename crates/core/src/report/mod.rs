@@ -1,0 +1,11 @@
+//! What a comparison of runs says: summary, recommendation, verdict, warnings. Numbers in, words out.
+
+mod comparison;
+mod recommendation;
+mod verdict;
+mod warnings;
+
+pub use comparison::{AfterTemperature, Comparison, RunRecord, SummaryRow, Variant, summarise};
+pub use recommendation::{Recommendation, recommend};
+pub use verdict::verdict;
+pub use warnings::{Warning, comparison_warnings};

@@ -1,0 +1,8 @@
+//! Small statistics: intervals for proportions and means, and the distributions behind them.
+
+mod distributions;
+mod intervals;
+
+pub use distributions::{normal_quantile, student_t_cdf, student_t_quantile};
+pub use intervals::PairedDifference;
+pub use intervals::{mean_interval, paired_t, quantile_sorted, wilson};

@@ -1,0 +1,152 @@
+//! Every configuration key with its help: the source of the program's flags and of `candor list config`.
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A word or a path.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Float,
+    /// true or false.
+    Bool,
+    /// Whole numbers separated by commas.
+    Integers,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Key {
+    /// Dotted path in the configuration; the last part in kebab-case is the flag.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// One line of help.
+    pub help: &'static str,
+    /// Whether `compare` takes a list of values as an axis of its grid.
+    pub axis: bool,
+}
+
+impl Key {
+    /// The flag's name, without dashes.
+    pub fn flag(&self) -> String {
+        let last = match self.path {
+            "data.path" => "data",
+            "model.name" => "model",
+            "loss.name" => "loss",
+            "optimizer.name" => "optimizer",
+            "lr_schedule.name" => "lr-schedule",
+            "lr_schedule.final_factor" => "lr-final-factor",
+            "lr_schedule.gamma" => "lr-gamma",
+            "lr_schedule.step_epochs" => "lr-step-epochs",
+            path => path.rsplit('.').next().unwrap_or(path),
+        };
+        last.replace('_', "-")
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, axis: bool, help: &'static str) -> Key {
+    Key { path, kind, help, axis }
+}
+
+/// Every key but `recipe`, which is the command's own argument.
+pub const ALL: &[Key] = &[
+    key("seed", Kind::Integer, false, "Seed of initial weights and shuffles"),
+    key("data.path", Kind::Text, false, "Embedded set (digits) or a path to IDX files"),
+    key(
+        "data.validation",
+        Kind::Text,
+        false,
+        "Validation rows cut from the training part: COUNT, FRACTION, last:COUNT or none",
+    ),
+    key(
+        "data.test",
+        Kind::Text,
+        false,
+        "Test rows of a set without a test part: COUNT, FRACTION or last:COUNT",
+    ),
+    key("data.train_size", Kind::Text, false, "Training rows used: all, COUNT, FRACTION or first:COUNT"),
+    key("data.split_seed", Kind::Integer, false, "Seed of the split, independent of --seed"),
+    key("model.name", Kind::Text, true, "Model"),
+    key("model.hidden", Kind::Integers, false, "Widths of the hidden layers, such as 128 or 512,512"),
+    key("loss.name", Kind::Text, true, "Loss (candor list losses)"),
+    key("loss.smoothing", Kind::Float, true, "Smoothing strength"),
+    key("loss.convention", Kind::Text, true, "What the strength means: uniform or off_class"),
+    key("optimizer.name", Kind::Text, true, "Optimiser: adam, adamw, sgd, adagrad or rmsprop"),
+    key("optimizer.lr", Kind::Float, true, "Learning rate"),
+    key("optimizer.weight_decay", Kind::Float, true, "Weight decay"),
+    key("optimizer.momentum", Kind::Float, false, "Momentum of sgd and rmsprop"),
+    key("optimizer.nesterov", Kind::Bool, false, "Nesterov momentum of sgd"),
+    key("optimizer.beta1", Kind::Float, false, "Decay of the first moment of adam and adamw"),
+    key("optimizer.beta2", Kind::Float, false, "Decay of the second moment of adam and adamw"),
+    key("optimizer.epsilon", Kind::Float, false, "Term in the optimiser's denominator"),
+    key("optimizer.clip_norm", Kind::Float, false, "Largest norm of each parameter's gradient"),
+    key("lr_schedule.name", Kind::Text, true, "Learning rate: constant, linear, cosine, exponential or step"),
+    key(
+        "lr_schedule.final_factor",
+        Kind::Float,
+        false,
+        "Final learning rate of linear and cosine, as a share",
+    ),
+    key("lr_schedule.gamma", Kind::Float, false, "Factor of the exponential and step schedules"),
+    key("lr_schedule.step_epochs", Kind::Integer, false, "Epochs between steps of the step schedule"),
+    key("training.epochs", Kind::Integer, true, "Passes over the training rows"),
+    key("training.batch_size", Kind::Integer, true, "Rows of a batch"),
+    key(
+        "training.patience",
+        Kind::Integer,
+        false,
+        "Epochs without a better validation NLL before stopping, 0: never",
+    ),
+    key(
+        "training.checkpoint_steps",
+        Kind::Integer,
+        false,
+        "Steps between checkpoints within an epoch, 0: ends of epochs only",
+    ),
+];
+
+/// The key of this path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    ALL.iter().find(|key| key.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_unique() {
+        let mut flags: Vec<String> = ALL.iter().map(Key::flag).collect();
+        flags.sort();
+        let n = flags.len();
+        flags.dedup();
+        assert_eq!(flags.len(), n);
+    }
+
+    #[test]
+    fn every_key_is_a_field_and_every_field_a_key() {
+        let mut config = crate::Config::default();
+        config.optimizer.weight_decay = Some(0.0);
+        config.optimizer.momentum = Some(0.0);
+        config.optimizer.beta1 = Some(0.0);
+        config.optimizer.beta2 = Some(0.0);
+        config.optimizer.epsilon = Some(0.0);
+        config.optimizer.clip_norm = Some(1.0);
+        let table = toml::Table::try_from(&config).unwrap();
+        let mut fields = Vec::new();
+        for (name, value) in &table {
+            match value {
+                toml::Value::Table(inner) => fields.extend(inner.keys().map(|key| format!("{name}.{key}"))),
+                _ if name == "recipe" => {}
+                _ => fields.push(name.clone()),
+            }
+        }
+        fields.sort();
+        let mut keys: Vec<String> = ALL.iter().map(|key| key.path.to_owned()).collect();
+        keys.sort();
+        assert_eq!(fields, keys);
+    }
+}

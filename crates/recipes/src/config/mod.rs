@@ -1,0 +1,275 @@
+//! The configuration of a run: complete, so that its file reproduces the run.
+//!
+//! Layers, later over earlier: defaults, a file, flags, `--set`. Every key stands once in [`keys::ALL`],
+//! with its help; the program makes its flags from that table.
+
+mod amounts;
+pub mod keys;
+mod layers;
+
+pub use amounts::{HeldOut, TrainSize};
+pub use layers::Layers;
+
+use std::collections::BTreeMap;
+
+use candor::Convention;
+use candor::parameters::ParameterValue;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Everything that determines a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The recipe's name.
+    pub recipe: String,
+    /// Seed of initial weights, shuffles and everything else that is random in the training.
+    pub seed: u64,
+    /// Which data, and how it is split.
+    pub data: DataConfig,
+    /// Which model.
+    pub model: ModelConfig,
+    /// Which loss and smoothing.
+    pub loss: LossConfig,
+    /// Which optimiser.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub lr_schedule: LrScheduleConfig,
+    /// How long and in what batches.
+    pub training: TrainingConfig,
+}
+
+/// Which data, and how it is split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Name of an embedded set, or a path.
+    pub path: String,
+    /// Rows held out of the training part: `COUNT`, `FRACTION`, `last:COUNT` or `none`; `auto` is the set's own.
+    pub validation: String,
+    /// Test rows of a set that has no test part, like `validation`.
+    pub test: String,
+    /// Training rows used: `all`, `COUNT`, `FRACTION` or `first:COUNT`, after the validation rows are cut.
+    pub train_size: String,
+    /// Seed of the split; independent of the run's seed.
+    pub split_seed: u64,
+}
+
+/// Which model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// The model's name.
+    pub name: String,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+}
+
+/// Which loss and smoothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LossConfig {
+    /// The loss's registered name.
+    pub name: String,
+    /// Smoothing strength α.
+    pub smoothing: f64,
+    /// What the strength means.
+    pub convention: Convention,
+    /// The loss's own parameters.
+    #[serde(flatten)]
+    pub parameters: BTreeMap<String, ParameterValue>,
+}
+
+/// Which optimiser; fields that it does not have must stay unset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// `sgd`, `adam`, `adamw`, `adagrad` or `rmsprop`.
+    pub name: String,
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight decay; PyTorch's default of the optimiser if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Momentum of sgd and rmsprop, 0 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Nesterov momentum of sgd.
+    pub nesterov: bool,
+    /// Decay of the first moment of adam and adamw, 0.9 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// Decay of the second moment of adam and adamw, 0.999 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// Term in the denominator; PyTorch's default of the optimiser if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Largest norm of each parameter's gradient; none if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+}
+
+/// How the learning rate changes from step to step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LrScheduleConfig {
+    /// `constant`, `linear`, `cosine`, `exponential` or `step`.
+    pub name: String,
+    /// Rate at the end of linear and cosine, as a share of the initial one.
+    pub final_factor: f64,
+    /// Factor of each epoch (exponential) or of each step down (step).
+    pub gamma: f64,
+    /// Epochs between steps down.
+    pub step_epochs: usize,
+}
+
+/// How long and in what batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Rows of a batch; the last one may be smaller.
+    pub batch_size: usize,
+    /// Epochs without a better validation NLL before stopping; 0 never stops early. The best weights are kept.
+    pub patience: usize,
+    /// Steps between checkpoints within an epoch; 0 for the ends of epochs only.
+    pub checkpoint_steps: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            recipe: "vision".to_owned(),
+            seed: 0,
+            data: DataConfig::default(),
+            model: ModelConfig::default(),
+            loss: LossConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            lr_schedule: LrScheduleConfig::default(),
+            training: TrainingConfig::default(),
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: "digits".to_owned(),
+            validation: "auto".to_owned(),
+            test: "auto".to_owned(),
+            train_size: "all".to_owned(),
+            split_seed: 0,
+        }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { name: "mlp".to_owned(), hidden: vec![128] }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            name: "cross_entropy".to_owned(),
+            smoothing: 0.0,
+            convention: Convention::Uniform,
+            parameters: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            name: "adam".to_owned(),
+            lr: 1e-3,
+            weight_decay: None,
+            momentum: None,
+            nesterov: false,
+            beta1: None,
+            beta2: None,
+            epsilon: None,
+            clip_norm: None,
+        }
+    }
+}
+
+impl Default for LrScheduleConfig {
+    fn default() -> Self {
+        Self { name: "constant".to_owned(), final_factor: 0.0, gamma: 0.1, step_epochs: 30 }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { epochs: 60, batch_size: 64, patience: 0, checkpoint_steps: 0 }
+    }
+}
+
+/// Largest number of epochs, rows of a batch and units of a layer that is accepted: beyond it, a typing error.
+const LARGEST: usize = 1 << 24;
+
+impl Config {
+    /// Checks everything that can be checked without the data.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the key, the value and what is accepted; the core's errors for strengths.
+    pub fn validate(&self) -> Result<()> {
+        let count = |key: &str, value: usize, min: usize| {
+            if (min..=LARGEST).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::config(key, value, format!("must be between {min} and {LARGEST}")))
+            }
+        };
+        let number = |key: &str, value: f64, min: f64, max: f64| {
+            if value >= min && value <= max {
+                Ok(())
+            } else {
+                Err(Error::config(key, value, format!("must be between {min} and {max}")))
+            }
+        };
+        let optional = |key: &str, value: Option<f64>, min: f64, max: f64| {
+            value.map_or(Ok(()), |value| number(key, value, min, max))
+        };
+        count("training.epochs", self.training.epochs, 1)?;
+        count("training.batch_size", self.training.batch_size, 1)?;
+        count("training.patience", self.training.patience, 0)?;
+        count("lr_schedule.step_epochs", self.lr_schedule.step_epochs, 1)?;
+        for width in &self.model.hidden {
+            count("model.hidden", *width, 1)?;
+        }
+        let optimizer = &self.optimizer;
+        number("optimizer.lr", optimizer.lr, f64::MIN_POSITIVE, 1e6)?;
+        optional("optimizer.weight_decay", optimizer.weight_decay, 0.0, 1e6)?;
+        optional("optimizer.momentum", optimizer.momentum, 0.0, 1.0)?;
+        optional("optimizer.beta1", optimizer.beta1, 0.0, 1.0 - 1e-9)?;
+        optional("optimizer.beta2", optimizer.beta2, 0.0, 1.0 - 1e-9)?;
+        optional("optimizer.epsilon", optimizer.epsilon, 0.0, 1.0)?;
+        optional("optimizer.clip_norm", optimizer.clip_norm, f64::MIN_POSITIVE, 1e12)?;
+        number("lr_schedule.final_factor", self.lr_schedule.final_factor, 0.0, 1.0)?;
+        number("lr_schedule.gamma", self.lr_schedule.gamma, f64::MIN_POSITIVE, 1.0)?;
+        candor::losses::by_name(&self.loss.name, &self.loss.parameters)?;
+        // The largest legal strength depends on the number of classes; this is the range of all of them.
+        if !(0.0..=1.0).contains(&self.loss.smoothing) {
+            return Err(Error::config("loss.smoothing", self.loss.smoothing, "must be between 0 and 1"));
+        }
+        HeldOut::parse("data.validation", &self.data.validation)?;
+        HeldOut::parse("data.test", &self.data.test)?;
+        TrainSize::parse("data.train_size", &self.data.train_size)?;
+        crate::training::check_names(self)
+    }
+
+    /// The configuration as a TOML document.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be written, which no valid configuration causes.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))
+    }
+}

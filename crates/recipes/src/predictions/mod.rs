@@ -1,0 +1,265 @@
+//! Predictions with their labels: what a training leaves behind and an evaluation starts from.
+
+mod npy;
+mod parquet;
+
+pub use npy::{
+    read_labels as read_npy_labels, read_scores as read_npy_scores, write_scores as write_npy_scores,
+};
+pub use parquet::{read as read_parquet, write as write_parquet};
+
+use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, Scorer};
+use candor::{Labels, Logits, Probs};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// What the numbers of a row are; never guessed from their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// Unnormalised scores.
+    Logits,
+    /// Probabilities that sum to 1.
+    Probs,
+}
+
+impl ScoreKind {
+    /// The name in files and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            ScoreKind::Logits => "logits",
+            ScoreKind::Probs => "probs",
+        }
+    }
+}
+
+/// Values in the precision in which they were stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Single precision; half precisions are widened to it.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::F32(values) => values.len(),
+            Values::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Scores `[n, n_classes]` of either kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// What the numbers are.
+    pub kind: ScoreKind,
+    /// The numbers, row after row.
+    pub values: Values,
+    /// Number of classes.
+    pub n_classes: usize,
+}
+
+impl Scores {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.values.len() / self.n_classes.max(1)
+    }
+}
+
+/// Scores with the labels of the same rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// The scores.
+    pub scores: Scores,
+    /// Class indices, one a row.
+    pub labels: Vec<i64>,
+}
+
+/// Rows scored at a time by one thread.
+const CHUNK: usize = 4096;
+
+impl Predictions {
+    /// Scores with labels.
+    ///
+    /// # Errors
+    /// [`candor::Error::Shape`] if their numbers of rows differ.
+    pub fn new(scores: Scores, labels: Vec<i64>) -> Result<Self> {
+        if labels.len() != scores.n_rows() {
+            let what = "labels (one for each row of scores)";
+            return Err(candor::Error::Shape { what, expected: scores.n_rows(), got: labels.len() }.into());
+        }
+        Ok(Self { scores, labels })
+    }
+
+    /// Predictions of a model in single precision.
+    pub fn from_logits(logits: Vec<f32>, n_classes: usize, labels: Vec<i64>) -> Result<Self> {
+        Self::new(Scores { kind: ScoreKind::Logits, values: Values::F32(logits), n_classes }, labels)
+    }
+
+    /// All figures of these predictions; rows labelled `ignore_index` do not count.
+    ///
+    /// # Errors
+    /// The first bad row: a label that is no class, a score that is not finite, probabilities that do not
+    /// sum to 1; [`candor::Error::Empty`] without a row that counts.
+    pub fn evaluate(&self, options: EvaluationOptions, ignore_index: Option<i64>) -> Result<Evaluation> {
+        Ok(self.evaluator(options, ignore_index)?.compute()?)
+    }
+
+    /// The same before the figures are taken, to be merged with other parts.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluator(&self, options: EvaluationOptions, ignore_index: Option<i64>) -> Result<Evaluator> {
+        let n_classes = self.scores.n_classes;
+        let labels = Labels::with_ignore(&self.labels, n_classes, ignore_index)?;
+        match (&self.scores.values, self.scores.kind) {
+            (Values::F32(values), ScoreKind::Logits) => {
+                score_logits(Logits::new(values, n_classes)?, labels, options)
+            }
+            (Values::F64(values), ScoreKind::Logits) => {
+                score_logits(Logits::new(values, n_classes)?, labels, options)
+            }
+            (Values::F32(values), ScoreKind::Probs) => {
+                score_probs(Probs::new(values, n_classes)?, labels, options)
+            }
+            (Values::F64(values), ScoreKind::Probs) => {
+                score_probs(Probs::new(values, n_classes)?, labels, options)
+            }
+        }
+    }
+
+    /// Fits a temperature by NLL.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for probabilities, and those of [`candor::calibrators::Temperature::fit`].
+    pub fn fit_temperature(&self, ignore_index: Option<i64>) -> Result<candor::calibrators::TemperatureFit> {
+        use candor::calibrators::Temperature;
+        let n_classes = self.scores.n_classes;
+        let labels = Labels::with_ignore(&self.labels, n_classes, ignore_index)?;
+        self.scores.needs_logits()?;
+        Ok(match &self.scores.values {
+            Values::F32(values) => Temperature::fit(Logits::new(values, n_classes)?, labels)?,
+            Values::F64(values) => Temperature::fit(Logits::new(values, n_classes)?, labels)?,
+        })
+    }
+}
+
+impl Scores {
+    /// Divides logits by a temperature.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for probabilities.
+    pub fn apply_temperature(&mut self, map: &candor::calibrators::Temperature) -> Result<()> {
+        self.needs_logits()?;
+        match &mut self.values {
+            Values::F32(values) => map.apply(values),
+            Values::F64(values) => map.apply(values),
+        }
+        Ok(())
+    }
+
+    fn needs_logits(&self) -> Result<()> {
+        match self.kind {
+            ScoreKind::Logits => Ok(()),
+            ScoreKind::Probs => Err(Error::config(
+                "input",
+                "probs",
+                "temperature scaling needs logits; the logarithm of the probabilities serves as well, if it is given as logits",
+            )),
+        }
+    }
+}
+
+/// Scores chunks of rows in parallel and merges them; the figures do not depend on the split.
+fn in_chunks(
+    n_rows: usize,
+    options: EvaluationOptions,
+    score: impl Fn(usize, &mut Scorer, &mut Evaluator) -> candor::Result<()> + Sync,
+) -> Result<Evaluator> {
+    let starts: Vec<usize> = (0..n_rows).step_by(CHUNK).collect();
+    let parts: Vec<candor::Result<Evaluator>> = starts
+        .par_iter()
+        .map(|&start| {
+            let mut evaluator = Evaluator::new(options)?;
+            let mut scorer = Scorer::default();
+            for row in start..(start + CHUNK).min(n_rows) {
+                score(row, &mut scorer, &mut evaluator)?;
+            }
+            Ok(evaluator)
+        })
+        .collect();
+    let mut whole = Evaluator::new(options)?;
+    for part in parts {
+        whole.merge(&part?)?;
+    }
+    Ok(whole)
+}
+
+fn score_logits<T: candor::Scalar>(
+    logits: Logits<'_, T>,
+    labels: Labels<'_>,
+    options: EvaluationOptions,
+) -> Result<Evaluator> {
+    in_chunks(labels.len(), options, |row, scorer, evaluator| {
+        if let Some(label) = labels.get(row) {
+            evaluator.update(scorer.logits(row, logits.row(row), label)?);
+        }
+        Ok(())
+    })
+}
+
+fn score_probs<T: candor::Scalar>(
+    probs: Probs<'_, T>,
+    labels: Labels<'_>,
+    options: EvaluationOptions,
+) -> Result<Evaluator> {
+    let n_classes = probs.n_classes();
+    in_chunks(labels.len(), options, |row, scorer, evaluator| {
+        if let Some(label) = labels.get(row) {
+            let values = &probs.data()[row * n_classes..(row + 1) * n_classes];
+            evaluator.update(scorer.probs(values, label));
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_scores_of_different_length_are_refused() {
+        let error = Predictions::from_logits(vec![0.0; 6], 3, vec![0]).unwrap_err();
+        assert!(error.is_input());
+        assert_eq!(error.to_string(), "labels (one for each row of scores) has 1 elements, but 2 are needed");
+    }
+
+    #[test]
+    fn the_figures_do_not_depend_on_the_number_of_threads() {
+        let logits: Vec<f32> = (0..30_000).map(|i| ((i * 37) % 101) as f32 * 0.05).collect();
+        let labels: Vec<i64> = (0..10_000).map(|i| i % 3).collect();
+        let predictions = Predictions::from_logits(logits, 3, labels).unwrap();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| predictions.evaluate(EvaluationOptions::default(), None).unwrap())
+        };
+        assert_eq!(on(1), on(3));
+    }
+
+    #[test]
+    fn probabilities_have_no_temperature() {
+        let scores = Scores { kind: ScoreKind::Probs, values: Values::F64(vec![0.5, 0.5]), n_classes: 2 };
+        let predictions = Predictions::new(scores, vec![0]).unwrap();
+        assert!(matches!(predictions.fit_temperature(None), Err(Error::Config { .. })));
+    }
+}

@@ -1,0 +1,177 @@
+//! What a field must offer to be trained and compared.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use candor::calibrators::TemperatureFit;
+use candor::metrics::{Evaluation, EvaluationOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, DataConfig};
+use crate::error::{Error, Result};
+use crate::predictions::Predictions;
+use crate::training::EpochLog;
+
+/// A field: a kind of data with its models.
+pub trait Recipe: Send + Sync {
+    /// The name, models and embedded data.
+    fn info(&self) -> &'static RecipeInfo;
+
+    /// Reads and splits the data; what comes back can train any number of models on it.
+    ///
+    /// # Errors
+    /// Data that cannot be read or split.
+    fn prepare(&self, data: &DataConfig) -> Result<Box<dyn Prepared>>;
+}
+
+/// What a recipe is called and offers; shown by `candor list`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RecipeInfo {
+    /// The name in commands.
+    pub name: &'static str,
+    /// One line: what it trains.
+    pub summary: &'static str,
+    /// Its models.
+    pub models: &'static [&'static str],
+    /// Its embedded data sets.
+    pub data: &'static [&'static str],
+    /// What else `--data` takes.
+    pub formats: &'static str,
+}
+
+/// Data, read and split.
+pub trait Prepared: Send + Sync {
+    /// What the data is and how it was split.
+    fn summary(&self) -> &DataSummary;
+
+    /// Trains one model.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data, files that cannot be written, a training that diverges.
+    fn train(&self, config: &Config, control: &Control<'_>) -> Result<RunOutput>;
+}
+
+/// A data set and its split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// The set's name or path.
+    pub name: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// The classes' names, if known.
+    pub class_names: Option<Vec<String>>,
+    /// Shape of an input, channels first.
+    pub input: Vec<usize>,
+    /// Training rows.
+    pub train: usize,
+    /// Validation rows.
+    pub validation: usize,
+    /// Test rows.
+    pub test: usize,
+    /// Rows of each class in the training part.
+    pub train_classes: Vec<usize>,
+}
+
+/// How a run is watched, stopped and kept.
+pub struct Control<'a> {
+    /// The run's folder, if it has one: logs, checkpoints and results go there.
+    pub folder: Option<PathBuf>,
+    /// Whether to go on from the folder's checkpoint.
+    pub resume: bool,
+    /// Set from outside to stop after the current step.
+    pub stop: &'a AtomicBool,
+    /// Told of every step and epoch.
+    pub observer: &'a dyn Observer,
+}
+
+/// Watches a run.
+pub trait Observer: Sync {
+    /// A step has been done; `done` of `total` rows of the whole training.
+    fn on_step(&self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// An epoch has ended.
+    fn on_epoch(&self, log: &EpochLog) {
+        let _ = log;
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}
+
+/// What a finished training gives.
+#[derive(Debug, Clone)]
+pub struct RunOutput {
+    /// Predictions for the validation rows, if there are any.
+    pub validation: Option<Predictions>,
+    /// Predictions for the test rows.
+    pub test: Predictions,
+    /// The epochs.
+    pub epochs: Vec<EpochLog>,
+    /// Wall time of the training, in seconds.
+    pub seconds: f64,
+}
+
+/// The figures of a run, before and after temperature scaling fitted on its validation rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// On the test rows.
+    pub test: Evaluation,
+    /// On the validation rows.
+    pub validation: Option<Evaluation>,
+    /// The temperature.
+    pub temperature: Option<TemperatureFit>,
+    /// On the test rows, with the temperature.
+    pub test_after_temperature: Option<Evaluation>,
+    /// On the validation rows, with the temperature.
+    pub validation_after_temperature: Option<Evaluation>,
+}
+
+impl RunOutput {
+    /// The figures of this run.
+    ///
+    /// # Errors
+    /// Predictions that cannot be evaluated.
+    pub fn figures(&self, options: EvaluationOptions) -> Result<Figures> {
+        let test = self.test.evaluate(options, None)?;
+        let Some(validation) = &self.validation else {
+            return Ok(Figures {
+                test,
+                validation: None,
+                temperature: None,
+                test_after_temperature: None,
+                validation_after_temperature: None,
+            });
+        };
+        let fit = validation.fit_temperature(None)?;
+        let scaled = |predictions: &Predictions| {
+            let mut scaled = predictions.clone();
+            scaled.scores.apply_temperature(&fit.map)?;
+            scaled.evaluate(options, None)
+        };
+        Ok(Figures {
+            test,
+            validation: Some(validation.evaluate(options, None)?),
+            temperature: Some(fit),
+            test_after_temperature: Some(scaled(&self.test)?),
+            validation_after_temperature: Some(scaled(validation)?),
+        })
+    }
+}
+
+/// Every recipe, in the order of `candor list`.
+pub const ALL: &[&dyn Recipe] = &[&crate::vision::Vision];
+
+/// The recipe of this name.
+///
+/// # Errors
+/// [`candor::Error::UnknownName`] with the nearest one.
+pub fn by_name(name: &str) -> Result<&'static dyn Recipe> {
+    ALL.iter().copied().find(|recipe| recipe.info().name == name).ok_or_else(|| {
+        Error::Core(candor::registry::unknown("recipe", name, ALL.iter().map(|recipe| recipe.info().name)))
+    })
+}

@@ -1,0 +1,164 @@
+//! Weights as safetensors, in PyTorch's names and layout.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{Error, Result};
+use crate::files;
+
+/// Where a traversal stands, and whether weights there are stored transposed by Burn.
+#[derive(Default)]
+struct Place {
+    path: Vec<String>,
+    containers: Vec<bool>,
+}
+
+impl Place {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_owned());
+        self.containers.push(container == "Struct:Linear");
+    }
+
+    fn exit(&mut self) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    /// Burn keeps the weight of a linear layer as `[in, out]`, PyTorch as `[out, in]`.
+    fn transposed(&self, rank: usize) -> bool {
+        rank == 2 && self.containers.iter().rev().nth(1).copied().unwrap_or(false)
+    }
+
+    fn name(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    place: Place,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    failed: Option<String>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let mut tensor = param.val();
+        if self.place.transposed(D) {
+            tensor = tensor.swap_dims(0, 1);
+        }
+        let shape = tensor.dims().to_vec();
+        match tensor.into_data().convert::<f32>().try_into_vec::<f32>() {
+            Ok(values) => {
+                self.tensors.insert(self.place.name(), (shape, values));
+            }
+            Err(error) => self.failed = Some(format!("{error:?}")),
+        }
+    }
+}
+
+/// Writes the weights of a model: single precision, names such as `layers.0.weight`, linear weights `[out, in]`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_weights<M: Module>(path: &Path, model: &M) -> Result<()> {
+    let mut reader = Reader::default();
+    model.visit(&mut reader);
+    if let Some(problem) = reader.failed {
+        return Err(Error::Internal(problem));
+    }
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = reader
+        .tensors
+        .into_iter()
+        .map(|(name, (shape, values))| (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views: Vec<(&str, TensorView<'_>)> = bytes
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let document = safetensors::serialize(views, None).map_err(|error| Error::Internal(error.to_string()))?;
+    files::write_bytes(path, &document)
+}
+
+struct Writer<'a> {
+    place: Place,
+    tensors: SafeTensors<'a>,
+    problem: Option<String>,
+    used: usize,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.place.name();
+        let transposed = self.place.transposed(D);
+        let device = param.val().device();
+        let mut shape = param.val().dims().to_vec();
+        if transposed {
+            shape.swap(0, 1);
+        }
+        let values: Vec<f32> = match self.tensors.tensor(&name) {
+            Ok(view) if view.dtype() == Dtype::F32 && view.shape() == shape => view
+                .data()
+                .chunks_exact(4)
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect(),
+            Ok(view) => {
+                let (dtype, found) = (view.dtype(), view.shape());
+                self.problem = Some(format!("{name} is {dtype:?} {found:?}, but F32 {shape:?} is needed"));
+                return param;
+            }
+            Err(_) => {
+                self.problem = Some(format!("has no tensor {name:?}"));
+                return param;
+            }
+        };
+        self.used += 1;
+        let mut tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
+        if transposed {
+            tensor = tensor.swap_dims(0, 1);
+        }
+        param.map(|_| tensor)
+    }
+}
+
+/// Puts the weights of a file into a model of the same shape.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] naming the tensor that is missing, superfluous or of another shape.
+pub fn read_weights<M: Module>(path: &Path, model: M) -> Result<M> {
+    let bytes = files::read(path)?;
+    let tensors = SafeTensors::deserialize(&bytes)
+        .map_err(|error| Error::format(path, format!("not readable as safetensors: {error}")))?;
+    let n = tensors.len();
+    let mut writer = Writer { place: Place::default(), tensors, problem: None, used: 0 };
+    let model = model.map(&mut writer);
+    match writer.problem {
+        Some(problem) => Err(Error::format(path, problem)),
+        None if writer.used != n => {
+            let problem = format!("has {n} tensors, but the model has {}", writer.used);
+            Err(Error::format(path, problem))
+        }
+        None => Ok(model),
+    }
+}

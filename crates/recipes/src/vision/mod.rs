@@ -1,0 +1,34 @@
+//! Image classification: embedded digits, IDX files of the MNIST family; multilayer perceptron.
+//!
+//! The flow is [`data`] (read, check, split, normalise) -> [`model`] -> [`train`].
+
+pub mod data;
+mod idx;
+pub mod model;
+pub mod train;
+
+use crate::config::DataConfig;
+use crate::error::Result;
+use crate::recipe::{Prepared, Recipe, RecipeInfo};
+
+/// The recipe.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Vision;
+
+const INFO: RecipeInfo = RecipeInfo {
+    name: "vision",
+    summary: "image classification with a multilayer perceptron",
+    models: &["mlp"],
+    data: &["digits"],
+    formats: "a folder of IDX files (MNIST family), plain or gzip",
+};
+
+impl Recipe for Vision {
+    fn info(&self) -> &'static RecipeInfo {
+        &INFO
+    }
+
+    fn prepare(&self, data: &DataConfig) -> Result<Box<dyn Prepared>> {
+        Ok(Box::new(train::PreparedVision::new(data)?))
+    }
+}
