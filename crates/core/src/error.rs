@@ -196,6 +196,26 @@ pub enum Error {
         /// What it was given.
         got: &'static str,
     },
+    /// A method that needs data was asked for by its name and parameters alone.
+    #[error("the {kind} {name:?} needs {needs}, so it cannot be made from parameters alone")]
+    NeedsData {
+        /// What family it belongs to.
+        kind: &'static str,
+        /// The method's name.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// An index structure (a graph, a taxonomy) does not hang together.
+    #[error("{what} {index} {problem}")]
+    Malformed {
+        /// The kind of element.
+        what: &'static str,
+        /// Its position, from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Two partial states that were made with different settings cannot be merged.
     #[error("these partial results cannot be merged: {what} differs ({left} and {right})")]
     Merge {
@@ -225,6 +245,19 @@ pub(crate) fn check_range_hint(
     hint: &'static str,
 ) -> Result<()> {
     if got >= min && got <= max { Ok(()) } else { Err(Error::OutOfRange { argument, got, min, max, hint }) }
+}
+
+/// Largest number of classes: class indices are 32 bits wide.
+pub(crate) const MAX_CLASSES: f64 = u32::MAX as f64;
+
+/// Checks that there are enough classes for a classification.
+pub(crate) fn check_classes(n_classes: usize) -> Result<()> {
+    check_range("n_classes", n_classes as f64, 2.0, MAX_CLASSES)
+}
+
+/// Checks that two sizes agree.
+pub(crate) fn check_len(what: &'static str, expected: usize, got: usize) -> Result<()> {
+    if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
 }
 
 #[cfg(test)]

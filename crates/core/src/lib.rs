@@ -2,6 +2,7 @@
 //!
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> [`report`].
+//! [`theory`] says what a target will do before any training; [`schedules`] change a strength during it.
 #![warn(missing_docs)]
 
 pub mod batch;
@@ -14,8 +15,10 @@ pub mod parameters;
 pub mod random;
 pub mod registry;
 pub mod report;
+pub mod schedules;
 pub mod statistics;
 pub mod targets;
+pub mod theory;
 
 pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
 pub use error::{Error, Result};

@@ -8,6 +8,10 @@ mod invariance;
 mod kernels;
 /// Every error, produced once.
 mod refusals;
+/// Schedules: ends, order, range, for every registered one.
+mod schedules;
+/// Target rules and their theory: conservation of mass, conversions, published values.
+mod targets;
 /// Conventions of the source tree.
 mod tidy;
 

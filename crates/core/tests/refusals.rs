@@ -5,17 +5,15 @@ use std::path::Path;
 
 use candor::kernels::isa::Isa;
 use candor::losses::{LossOptions, Reduction, Weighting, by_name};
+use candor::metrics::{BinEdges, ReliabilityTable};
 use candor::parameters::{Parameter, ParameterValue, Parameters};
-use candor::targets::{Background, DenseRows, OffClass, TargetRule, Uniform};
+use candor::targets::{self, Background, DenseRows, Graph, OffClass, TargetRule, Uniform};
 use candor::{Convention, Error, Labels, Logits, Probs, Targets};
 
 use crate::run::{Outcome, double, single};
 
 /// Variants that nothing produces yet, with the reason. A needless entry fails.
-const NOT_PRODUCED: &[(&str, &str)] = &[
-    ("TargetKind", "every loss of the crate takes any target"),
-    ("Merge", "nothing of the crate is computed in parts"),
-];
+const NOT_PRODUCED: &[(&str, &str)] = &[("TargetKind", "every loss of the crate takes any target")];
 
 /// Plain labels over three classes.
 fn targets(labels: &[i64]) -> Targets<'_> {
@@ -246,6 +244,35 @@ fn labels_needed() -> Error {
     refused(&[0.0; 3], &soft.smoothed(0.1, priors), LossOptions::default())
 }
 
+fn needs_data() -> Error {
+    let given = Default::default();
+    // Made from data, and made for the other family of losses.
+    for name in ["mixup", "one_sided"] {
+        let error = targets::by_name(name, &given, 3).expect_err("no rule from parameters alone");
+        assert!(matches!(error, Error::NeedsData { kind: "target", name: of, .. } if of == name), "{error}");
+    }
+    let error = targets::binary_by_name("off_class", &given, 3).expect_err("a rule of one softmax");
+    assert_says(&error, &["off_class", "by_name"]);
+    targets::by_name("matrix", &given, 3).expect_err("a rule that is made from a matrix")
+}
+
+fn malformed() -> Error {
+    let error = Graph::new(&[0, 2, 1, 2], &[1, 0]).expect_err("offsets that go back");
+    assert_says(&error, &["graph offset 2", "before it"]);
+    let error = Graph::new(&[0, 1, 2], &[1, 2]).expect_err("an edge to nowhere");
+    assert_says(&error, &["graph neighbour 1", "not a node"]);
+    error
+}
+
+fn merge() -> Error {
+    let table = |n_bins| {
+        ReliabilityTable::new(BinEdges::equal_width(n_bins, Default::default()).expect("a number of bins"))
+    };
+    let error = table(15).merge(&table(10)).expect_err("15 bins and 10");
+    assert_says(&error, &["the bins", "15", "10"]);
+    error
+}
+
 /// The name of an error's variant.
 fn variant(error: &Error) -> String {
     format!("{error:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
@@ -271,6 +298,9 @@ fn every_error_can_be_produced_and_speaks_in_sentences() {
         unknown_name(),
         parameter_kind(),
         labels_needed(),
+        needs_data(),
+        malformed(),
+        merge(),
     ]
     .iter()
     .map(|error| {

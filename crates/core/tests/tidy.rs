@@ -5,8 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of the core crate in the order in which data flows. Kernels belong to the losses.
-const ORDER: &[&[&str]] =
-    &[&["batch"], &["targets"], &["losses", "kernels"], &["metrics"], &["calibrators"], &["report"]];
+const ORDER: &[&[&str]] = &[
+    &["batch"],
+    &["targets"],
+    &["losses", "kernels"],
+    &["schedules"],
+    &["metrics"],
+    &["calibrators"],
+    &["report"],
+];
 
 /// Modules that any other may use.
 const ANYWHERE: &[&str] = &["error", "parameters", "registry", "random", "statistics", "theory"];
@@ -171,8 +178,13 @@ fn declared(folder: &str, kind: &str) -> BTreeSet<String> {
 #[test]
 fn every_file_that_describes_a_method_is_in_its_registry() {
     let losses: Vec<&str> = candor::losses::ALL.iter().map(|entry| entry.info.name).collect();
-    let targets: Vec<&str> = candor::targets::ALL.iter().map(|info| info.name).collect();
-    for (folder, kind, registered) in [("losses", "LossInfo", losses), ("targets", "TargetInfo", targets)] {
+    let targets: Vec<&str> = candor::targets::ALL.iter().map(|entry| entry.info.name).collect();
+    let schedules: Vec<&str> = candor::schedules::ALL.iter().map(|entry| entry.info.name).collect();
+    for (folder, kind, registered) in [
+        ("losses", "LossInfo", losses),
+        ("targets", "TargetInfo", targets),
+        ("schedules", "ScheduleInfo", schedules),
+    ] {
         let once: BTreeSet<String> = registered.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(once.len(), registered.len(), "{folder}: a name stands twice in ALL");
         assert_eq!(declared(folder, kind), once, "{folder}: described on the left, registered on the right");

@@ -69,6 +69,11 @@ impl<'a> Labels<'a> {
         self.counted
     }
 
+    /// Checks that the labels are over as many classes as a rule was made for.
+    pub(crate) fn check_classes(&self, expected: usize) -> Result<()> {
+        crate::error::check_len("the class axis of the labels", expected, self.n_classes)
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.n_classes

@@ -9,6 +9,7 @@ mod scalar;
 
 pub use labels::Labels;
 pub use logits::{Buffers, Logits};
+pub(crate) use probs::check_row;
 pub use probs::{PROBABILITY_TOLERANCE, Probs};
 pub use scalar::{DType, Scalar};
 

@@ -3,87 +3,12 @@
 use std::borrow::Cow;
 
 use super::row::{RowBackground, RowExplicit, RowTarget};
+use super::{Background, DenseRows, Explicit};
 use crate::batch::Labels;
 use crate::error::{Error, Result, check_range};
 
 /// Largest accepted |sum - 1| of a row of [`Targets::distribution`].
 pub const TARGET_TOLERANCE: f64 = 1e-4;
-
-/// Rows of target masses `[n, n_classes]` in one of the storage types.
-#[derive(Debug, Clone, Copy)]
-pub enum DenseRows<'a> {
-    /// Single precision.
-    F32(&'a [f32]),
-    /// Double precision.
-    F64(&'a [f64]),
-}
-
-impl<'a> DenseRows<'a> {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            DenseRows::F32(rows) => rows.len(),
-            DenseRows::F64(rows) => rows.len(),
-        }
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// One value.
-    ///
-    /// # Panics
-    /// If `index` is not below [`len`](Self::len).
-    pub fn get(&self, index: usize) -> f64 {
-        match self {
-            DenseRows::F32(rows) => f64::from(rows[index]),
-            DenseRows::F64(rows) => rows[index],
-        }
-    }
-
-    fn slice(&self, from: usize, to: usize) -> DenseRows<'a> {
-        match self {
-            DenseRows::F32(rows) => DenseRows::F32(&rows[from..to]),
-            DenseRows::F64(rows) => DenseRows::F64(&rows[from..to]),
-        }
-    }
-}
-
-/// The un-smoothed targets of a batch.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Explicit<'a> {
-    /// One class a row.
-    Labels(Labels<'a>),
-    /// A few (class, mass) pairs a row; row i owns `offsets[i]..offsets[i+1]`.
-    Sparse {
-        /// `n + 1` positions, ascending from 0.
-        offsets: Cow<'a, [usize]>,
-        /// The classes.
-        classes: Cow<'a, [u32]>,
-        /// Their masses.
-        masses: Cow<'a, [f64]>,
-    },
-    /// A mass for every class.
-    Dense(DenseRows<'a>),
-}
-
-/// Where the smoothing mass goes.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Background<'a> {
-    /// Evenly to every allowed class.
-    Uniform,
-    /// Evenly to every allowed class but the label; a distribution shares out the mass of each of its
-    /// classes in that way, so that class k gets `(1 - t_k)/(K-1)`.
-    OtherClasses,
-    /// In proportion to one prior for all rows, `[n_classes]`.
-    Prior(Cow<'a, [f64]>),
-    /// In proportion to the prior of the row's label, `[n_classes, n_classes]`; for labels only.
-    PriorOfLabel(Cow<'a, [f64]>),
-}
 
 /// The strength α of a batch: one for all rows, or one a row.
 #[derive(Debug, Clone)]
@@ -297,7 +222,7 @@ impl<'a> Targets<'a> {
     /// The prior or priors of the background, `[n_classes]` or `[n_classes, n_classes]`.
     pub fn priors(&self) -> Option<&[f64]> {
         match &self.background {
-            Background::Prior(priors) | Background::PriorOfLabel(priors) => Some(priors),
+            Background::Prior(priors) | Background::PriorOfLabel(priors) => Some(priors.values()),
             _ => None,
         }
     }
@@ -357,9 +282,9 @@ impl<'a> Targets<'a> {
         let background = match (&self.background, explicit) {
             (Background::Uniform, _) => RowBackground::Uniform,
             (Background::OtherClasses, _) => RowBackground::OtherClasses,
-            (Background::Prior(prior), _) => RowBackground::Prior(prior),
+            (Background::Prior(prior), _) => RowBackground::Prior(prior.values()),
             (Background::PriorOfLabel(priors), RowExplicit::Label(label)) => {
-                RowBackground::Prior(&priors[label * self.n_classes..(label + 1) * self.n_classes])
+                RowBackground::Prior(&priors.values()[label * self.n_classes..(label + 1) * self.n_classes])
             }
             (Background::PriorOfLabel(_), _) => RowBackground::Uniform,
         };
@@ -425,6 +350,15 @@ mod tests {
         ];
         for (offsets, classes, masses) in cases {
             assert!(Targets::sparse(offsets, classes, masses, 3).is_err());
+        }
+    }
+
+    #[test]
+    fn off_class_smoothing_of_soft_rows_is_the_mixture_of_off_class_rows() {
+        let soft = Targets::sparse(vec![0, 2], vec![0, 2], vec![0.3, 0.7], 3).unwrap();
+        let q = soft.smoothed(0.2, Background::OtherClasses).dense_matrix();
+        for (got, want) in q.iter().zip([0.3 * 0.8 + 0.7 * 0.1, 0.1, 0.7 * 0.8 + 0.3 * 0.1]) {
+            assert!((got - want).abs() < 1e-15, "{q:?}");
         }
     }
 

@@ -1,10 +1,13 @@
 //! Off-class label smoothing: 1-α on the label, the rest on the other classes.
 
-use super::{Background, Convention, SMOOTHING, TargetInfo, TargetRule, Targets};
+use super::{Background, Convention, Entry, Make, SMOOTHING, TargetInfo, TargetRule, Targets};
 use crate::batch::Labels;
-use crate::error::{Error, Result, check_range_hint};
+use crate::error::Result;
 
-pub(super) const INFO: TargetInfo = TargetInfo {
+pub(super) const ENTRY: Entry =
+    Entry { info: &INFO, make: Make::Rule(|p, k| Ok(Box::new(OffClass::new(p.number("smoothing"), k)?))) };
+
+const INFO: TargetInfo = TargetInfo {
     name: "off_class",
     summary: "1-α on the label, α shared by the other classes; the convention of newer fairseq and Megatron",
     formula: "q = 1-α on y, α/(K-1) elsewhere",
@@ -34,10 +37,9 @@ impl OffClass {
     /// A rule of strength `smoothing` in `[0, (K-1)/K]` for K = `n_classes`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] outside that range or for NaN.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) outside that range or for NaN.
     pub fn new(smoothing: f64, n_classes: usize) -> Result<Self> {
-        let max = Convention::OffClass.max_smoothing(n_classes.max(1));
-        check_range_hint("smoothing", smoothing, 0.0, max, " = (K-1)/K (convention off_class)")?;
+        Convention::OffClass.check(smoothing, n_classes)?;
         Ok(Self { smoothing, n_classes })
     }
 
@@ -53,13 +55,7 @@ impl TargetRule for OffClass {
     }
 
     fn targets<'a>(&self, labels: Labels<'a>) -> Result<Targets<'a>> {
-        if labels.n_classes() != self.n_classes {
-            return Err(Error::Shape {
-                what: "the class axis of the labels",
-                expected: self.n_classes,
-                got: labels.n_classes(),
-            });
-        }
+        labels.check_classes(self.n_classes)?;
         Ok(Targets::labels(labels).smoothed(self.smoothing, Background::OtherClasses))
     }
 }
@@ -67,6 +63,7 @@ impl TargetRule for OffClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn the_article_s_worked_targets() {

@@ -1,10 +1,13 @@
 //! Uniform label smoothing: `(1-α)·onehot + α/K` (Szegedy et al., CVPR 2016, arXiv:1512.00567).
 
-use super::{Background, SMOOTHING, TargetInfo, TargetRule, Targets};
+use super::{Background, Convention, Entry, Make, SMOOTHING, TargetInfo, TargetRule, Targets};
 use crate::batch::Labels;
-use crate::error::{Result, check_range_hint};
+use crate::error::Result;
 
-pub(super) const INFO: TargetInfo = TargetInfo {
+pub(super) const ENTRY: Entry =
+    Entry { info: &INFO, make: Make::Rule(|p, _| Ok(Box::new(Uniform::new(p.number("smoothing"))?))) };
+
+const INFO: TargetInfo = TargetInfo {
     name: "uniform",
     summary: "mixture of the label with the uniform distribution; the convention of PyTorch, Keras, timm and Burn",
     formula: "q = (1-α)·onehot(y) + α/K",
@@ -35,7 +38,8 @@ impl Uniform {
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) outside that range or for NaN.
     pub fn new(smoothing: f64) -> Result<Self> {
-        check_range_hint("smoothing", smoothing, 0.0, 1.0, " (convention uniform)")?;
+        // The range does not depend on the number of classes.
+        Convention::Uniform.check(smoothing, 2)?;
         Ok(Self { smoothing })
     }
 
