@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::variants;
 use super::{RunRecord, SummaryRow};
+use crate::metrics::Evaluation;
 
 /// Something that the figures show and that a user should act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
