@@ -78,8 +78,10 @@ fn shape() -> Error {
     for prior in [Background::Prior(vec![0.5; 2].into()), Background::Prior(vec![0.5; 9].into())] {
         is_shape(refused(&[0.0; 3], &targets(&[0]).smoothed(0.1, prior), options));
     }
-    let priors = Background::PriorOfLabel(vec![0.5; 3].into());
-    is_shape(refused(&[0.0; 3], &targets(&[0]).smoothed(0.1, priors), options));
+    for n_priors in [0, 3, 4, 10] {
+        let priors = Background::PriorOfLabel(vec![0.5; n_priors].into());
+        is_shape(refused(&[0.0; 3], &targets(&[2]).smoothed(0.1, priors), options));
+    }
     is_shape(targets(&[0]).smoothed_per_row(vec![0.1; 2], Background::Uniform).expect_err("two for one"));
     is_shape(targets(&[0]).with_ignored(vec![true; 2]).expect_err("two for one"));
     is_shape(Labels::new(&[], 0).expect_err("no class"));

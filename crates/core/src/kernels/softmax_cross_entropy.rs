@@ -161,7 +161,7 @@ pub(crate) fn row_f32(
             job.label_mass = hard as f32;
         }
         RowExplicit::Dense(_) => job.second_factor = hard as f32,
-        RowExplicit::Sparse(..) => covered = false,
+        RowExplicit::Sparse(..) | RowExplicit::Binary(_) => covered = false,
     }
     if target.smoothing != 0.0 {
         match (target.background, target.explicit) {

@@ -8,7 +8,7 @@ use crate::batch::Scalar;
 use crate::error::Result;
 use crate::kernels::isa::Isa;
 use crate::kernels::softmax_cross_entropy::{reference_row, row_f32};
-use crate::targets::{DenseRows, RowBackground, RowExplicit, Targets};
+use crate::targets::{DenseRows, RowBackground, RowExplicit, RowTarget, Targets};
 
 pub(super) const ENTRY: Entry = Entry { info: &INFO, make: |_| Ok(Box::new(CrossEntropy)) };
 
@@ -114,8 +114,10 @@ enum SecondInput<'a> {
     None,
     /// Dense targets, one row a row.
     Rows(Cow<'a, [f32]>),
-    /// Priors, one for all rows or one a label.
-    Priors(Vec<f32>),
+    /// One prior for all rows.
+    Prior(Vec<f32>),
+    /// The priors of the labels that occur, and the place of each label's among them.
+    PriorsOfLabels(Vec<f32>, Vec<usize>),
 }
 
 impl<'a> SecondInput<'a> {
@@ -126,35 +128,46 @@ impl<'a> SecondInput<'a> {
                 DenseRows::F64(rows) => Cow::Owned(rows.iter().map(|&v| v as f32).collect()),
             });
         }
+        let n_classes = targets.n_classes();
         match targets.priors() {
-            // Normalised here, so that the kernel's sum is the strength itself.
-            Some(priors) => SecondInput::Priors(
-                priors
-                    .chunks_exact(targets.n_classes())
-                    .flat_map(|prior| {
-                        let sum: f64 = prior.iter().sum();
-                        let even = 1.0 / prior.len() as f64;
-                        // A prior without mass says nothing: evenly, as in `RowTarget::mass`.
-                        prior.iter().map(move |p| if sum > 0.0 { p / sum } else { even } as f32)
-                    })
-                    .collect(),
-            ),
+            Some(prior) if prior.len() == n_classes => SecondInput::Prior(normalised(prior).collect()),
+            Some(priors) => {
+                let labels = targets.labels_that_occur();
+                let mut values = Vec::with_capacity(labels.len() * n_classes);
+                let mut places = vec![usize::MAX; n_classes];
+                for (place, &label) in labels.iter().enumerate() {
+                    places[label] = place;
+                    // Priors that are too few are refused before a row is read.
+                    let prior = priors.get(label * n_classes..(label + 1) * n_classes).unwrap_or_default();
+                    values.extend(normalised(prior));
+                }
+                SecondInput::PriorsOfLabels(values, places)
+            }
             None => SecondInput::None,
         }
     }
 
-    fn row(&self, row: usize, n_classes: usize, target: &crate::targets::RowTarget<'_>) -> Option<&[f32]> {
-        let index = match (self, target.explicit, target.background) {
-            (SecondInput::Rows(_), ..) => row,
-            (SecondInput::Priors(priors), RowExplicit::Label(label), RowBackground::Prior(_)) => {
-                if priors.len() == n_classes { 0 } else { label }
+    fn row(&self, row: usize, n_classes: usize, target: &RowTarget<'_>) -> Option<&[f32]> {
+        let (values, place) = match (self, target.explicit, target.background) {
+            (SecondInput::Rows(rows), ..) => (rows.as_ref(), row),
+            (SecondInput::Prior(prior), RowExplicit::Label(_), RowBackground::Prior(_)) => {
+                (prior.as_slice(), 0)
             }
+            (
+                SecondInput::PriorsOfLabels(priors, places),
+                RowExplicit::Label(label),
+                RowBackground::Prior(_),
+            ) => (priors.as_slice(), places[label]),
             _ => return None,
         };
-        match self {
-            SecondInput::None => None,
-            SecondInput::Rows(rows) => rows.get(index * n_classes..(index + 1) * n_classes),
-            SecondInput::Priors(priors) => priors.get(index * n_classes..(index + 1) * n_classes),
-        }
+        values.get(place * n_classes..(place + 1) * n_classes)
     }
+}
+
+/// A prior of sum 1, so that the kernel's sum is the strength itself.
+fn normalised(prior: &[f64]) -> impl Iterator<Item = f32> {
+    let sum: f64 = prior.iter().sum();
+    let even = 1.0 / prior.len() as f64;
+    // A prior without mass says nothing: evenly, as in `RowTarget::mass`.
+    prior.iter().map(move |p| if sum > 0.0 { p / sum } else { even } as f32)
 }

@@ -107,6 +107,19 @@ impl<'a> Positives<'a> {
         self.n_classes
     }
 
+    /// The degree to which a class of the shape is positive, in [0, 1].
+    fn degree(&self, row: usize, class: usize) -> f64 {
+        let positive = match &self.form {
+            Form::Binary(labels) => labels.get(row) == Some(1),
+            Form::OneOf(labels) => labels.get(row) == Some(class),
+            Form::Sets { offsets, classes } => {
+                classes[offsets[row]..offsets[row + 1]].iter().any(|&listed| listed as usize == class)
+            }
+            Form::Dense(rows) => return rows.get(row * self.n_classes + class),
+        };
+        f64::from(u8::from(positive))
+    }
+
     /// Whether a row counts nowhere.
     fn ignored(&self, row: usize) -> bool {
         match &self.form {
@@ -176,16 +189,7 @@ impl<'a> BinaryTargets<'a> {
         if row >= self.n_rows() || class >= self.n_classes() || self.positives.ignored(row) {
             return None;
         }
-        let degree = match &self.positives.form {
-            Form::Binary(labels) => f64::from(u8::from(labels.get(row)? == 1)),
-            Form::OneOf(labels) => f64::from(u8::from(labels.get(row)? == class)),
-            Form::Sets { offsets, classes } => {
-                let listed = &classes[offsets[row]..offsets[row + 1]];
-                f64::from(u8::from(listed.iter().any(|&positive| positive as usize == class)))
-            }
-            Form::Dense(rows) => rows.get(row * self.n_classes() + class),
-        };
-        Some(self.mix(class, degree))
+        Some(self.mix(class, self.positives.degree(row, class)))
     }
 
     /// Writes one row; false, and zeros, for an ignored one.
@@ -228,9 +232,40 @@ impl<'a> BinaryTargets<'a> {
     }
 }
 
+/// One row of [`BinaryTargets`].
+#[derive(Debug, Clone, Copy)]
+pub struct BinaryRow<'a> {
+    targets: &'a BinaryTargets<'a>,
+    row: usize,
+}
+
+impl<'a> BinaryRow<'a> {
+    /// The row, or `None` if it is ignored.
+    pub(super) fn new(targets: &'a BinaryTargets<'a>, row: usize) -> Option<Self> {
+        (!targets.positives.ignored(row)).then_some(Self { targets, row })
+    }
+
+    /// The degree to which a class is positive, in [0, 1].
+    ///
+    /// # Panics
+    /// If `class` is not below the number of classes.
+    pub fn degree(&self, class: usize) -> f64 {
+        self.targets.positives.degree(self.row, class)
+    }
+
+    /// The target of a class.
+    ///
+    /// # Panics
+    /// If `class` is not below the number of classes.
+    pub fn value(&self, class: usize) -> f64 {
+        self.targets.mix(class, self.degree(class))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::targets::{Background, Targets};
 
     #[test]
     fn every_form_gives_the_same_matrix() {
@@ -246,6 +281,23 @@ mod tests {
             assert!(targets.write_row(1, &mut row).unwrap());
             assert_eq!(row, [0.9, 0.2, 0.3]);
         }
+    }
+
+    #[test]
+    fn as_targets_of_a_batch_they_keep_values_positives_and_ignored_rows() {
+        let labels = Labels::with_ignore(&[2, -1, 0], 3, Some(-1)).unwrap();
+        let binary = BinaryTargets::new(Positives::one_of(labels), vec![0.9; 3], vec![0.2; 3]).unwrap();
+        let want = binary.dense_matrix();
+        let targets = Targets::binary(binary);
+        assert_eq!((targets.n_rows(), targets.n_classes(), targets.counted()), (3, 3, 2));
+        assert_eq!(targets.dense_matrix(), want);
+        assert!(targets.row(1).is_none() && !targets.is_normalised());
+        let row = targets.row(0).unwrap();
+        assert_eq!([0, 1, 2].map(|class| row.explicit_mass(class)), [0.0, 0.0, 1.0]);
+        assert_eq!(row.weigh(&[1.0, 2.0, 4.0]), 4.0);
+        // A further smoothing starts from the values.
+        let further = targets.smoothed(0.5, Background::Uniform);
+        assert!((further.row(0).unwrap().dense(3)[2] - (0.45 + 0.5 / 3.0)).abs() < 1e-15);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The un-smoothed part of the targets of a batch: labels, a few pairs a row, or dense rows.
+//! The un-smoothed part of the targets of a batch: labels, a few pairs a row, dense rows, or sigmoid targets.
 
 use std::borrow::Cow;
 
+use super::BinaryTargets;
 use crate::batch::Labels;
 
 /// The un-smoothed targets of a batch.
@@ -21,6 +22,8 @@ pub enum Explicit<'a> {
     },
     /// A mass for every class.
     Dense(DenseRows<'a>),
+    /// A probability for each class by itself.
+    Binary(BinaryTargets<'a>),
 }
 
 /// Rows of target masses `[n, n_classes]` in one of the storage types.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::row::{RowBackground, RowExplicit, RowTarget};
-use super::{Background, DenseRows, Explicit};
+use super::{Background, BinaryRow, BinaryTargets, DenseRows, Explicit};
 use crate::batch::Labels;
 use crate::error::{Error, Result, check_range};
 
@@ -121,6 +121,23 @@ impl<'a> Targets<'a> {
         Ok(Self::hard(n_rows, n_classes, Explicit::Sparse { offsets, classes, masses }, true))
     }
 
+    /// A probability for each class by itself, for a loss with one sigmoid for each class.
+    ///
+    /// A loss takes the smoothed values; its figures beside the loss take the positives.
+    ///
+    /// # Examples
+    /// ```
+    /// use candor::{Targets, targets::{BinaryHalf, BinaryRule, Positives}};
+    /// let positives = Positives::sets(vec![0, 2], vec![0, 2], 3)?;
+    /// let targets = Targets::binary(BinaryHalf::new(0.2)?.targets(positives)?);
+    /// assert_eq!(targets.dense_matrix(), [0.9, 0.1, 0.9]);
+    /// assert_eq!(targets.row(0).unwrap().explicit_mass(0), 1.0);
+    /// # Ok::<(), candor::Error>(())
+    /// ```
+    pub fn binary(targets: BinaryTargets<'a>) -> Self {
+        Self::hard(targets.n_rows(), targets.n_classes(), Explicit::Binary(targets), false)
+    }
+
     fn hard(n_rows: usize, n_classes: usize, explicit: Explicit<'a>, normalised: bool) -> Self {
         Self {
             n_rows,
@@ -196,6 +213,7 @@ impl<'a> Targets<'a> {
     pub fn counted(&self) -> usize {
         match (&self.ignored, &self.explicit) {
             (None, Explicit::Labels(labels)) => labels.counted(),
+            (None, Explicit::Binary(targets)) => targets.counted(),
             (None, _) => self.n_rows,
             (Some(_), _) => (0..self.n_rows).filter(|&row| self.row(row).is_some()).count(),
         }
@@ -250,10 +268,28 @@ impl<'a> Targets<'a> {
         if priors.len() != expected {
             return Err(Error::Shape { what, expected, got: priors.len() });
         }
-        match priors.iter().position(|mass| !(mass.is_finite() && *mass >= 0.0)) {
-            Some(index) => Err(Error::WeightValue { what: "prior mass", index, value: priors[index] }),
-            None => Ok(()),
+        // A prior of a label that does not occur is not read, here as in the kernels.
+        let rows = if expected == self.n_classes { vec![0] } else { self.labels_that_occur() };
+        for start in rows.into_iter().map(|row| row * self.n_classes) {
+            let prior = &priors[start..start + self.n_classes];
+            if let Some(class) = prior.iter().position(|mass| !(mass.is_finite() && *mass >= 0.0)) {
+                let (index, value) = (start + class, prior[class]);
+                return Err(Error::WeightValue { what: "prior mass", index, value });
+            }
         }
+        Ok(())
+    }
+
+    /// The labels of the rows that count, each once, in ascending order; none for other forms.
+    pub(crate) fn labels_that_occur(&self) -> Vec<usize> {
+        let mut occurs = vec![false; self.n_classes];
+        if let Explicit::Labels(labels) = &self.explicit {
+            let ignored = |row: usize| self.ignored.as_ref().is_some_and(|ignored| ignored[row]);
+            for label in (0..self.n_rows).filter(|&row| !ignored(row)).filter_map(|row| labels.get(row)) {
+                occurs[label] = true;
+            }
+        }
+        (0..self.n_classes).filter(|&class| occurs[class]).collect()
     }
 
     /// One row, or `None` if it is ignored.
@@ -274,6 +310,7 @@ impl<'a> Targets<'a> {
             Explicit::Dense(rows) => {
                 RowExplicit::Dense(rows.slice(row * self.n_classes, (row + 1) * self.n_classes))
             }
+            Explicit::Binary(targets) => RowExplicit::Binary(BinaryRow::new(targets, row)?),
         };
         let smoothing = match &self.smoothing {
             Smoothing::Constant(smoothing) => *smoothing,
@@ -383,6 +420,21 @@ mod tests {
         // A one-hot row is its label; the half-and-half row the mean of two labels.
         for (got, want) in got.iter().zip([0.7, 0.15, 0.15, 0.425, 0.425, 0.15]) {
             assert!((got - want).abs() < 1e-15, "{got} {want}");
+        }
+    }
+
+    #[test]
+    fn priors_of_labels_are_checked_where_they_are_read() {
+        let labels = [2, 0, -100];
+        let labels = Targets::labels(Labels::with_ignore(&labels, 3, Some(-100)).unwrap());
+        assert_eq!(labels.labels_that_occur(), [0, 2]);
+        for (bad, refused) in [(1, true), (4, false), (8, true)] {
+            let mut priors = vec![0.5; 9];
+            priors[bad] = f64::NAN;
+            let smoothed = labels.clone().smoothed(0.1, Background::PriorOfLabel(priors.into()));
+            let error = smoothed.check_background().err();
+            let named = matches!(error, Some(Error::WeightValue { index, .. }) if index == bad);
+            assert_eq!((error.is_some(), named), (refused, refused), "{error:?}");
         }
     }
 

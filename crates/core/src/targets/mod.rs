@@ -44,7 +44,7 @@ mod uniform;
 
 pub use annotators::Annotators;
 pub use background::Background;
-pub use binary_form::{BinaryTargets, Positives};
+pub use binary_form::{BinaryRow, BinaryTargets, Positives};
 pub use binary_half::BinaryHalf;
 pub use class_similarity::ClassSimilarity;
 pub use classy_vision::ClassyVision;

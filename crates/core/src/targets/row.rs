@@ -1,6 +1,6 @@
 //! One row of targets: the explicit part, the smoothing strength and the background.
 
-use super::DenseRows;
+use super::{BinaryRow, DenseRows};
 use crate::batch::Scalar;
 
 /// The un-smoothed part of a target row.
@@ -13,6 +13,8 @@ pub enum RowExplicit<'a> {
     Sparse(&'a [u32], &'a [f64]),
     /// A mass for every class.
     Dense(DenseRows<'a>),
+    /// A probability for each class by itself; the explicit mass is the degree to which it is positive.
+    Binary(BinaryRow<'a>),
 }
 
 /// Where the smoothing mass of a row goes.
@@ -64,6 +66,7 @@ impl<'a> RowTarget<'a> {
                 classes.iter().zip(masses).filter(|&(&c, _)| c as usize == class).map(|(_, m)| m).sum()
             }
             RowExplicit::Dense(row) => row.get(class),
+            RowExplicit::Binary(row) => row.degree(class),
         }
     }
 
@@ -74,7 +77,9 @@ impl<'a> RowTarget<'a> {
             RowExplicit::Sparse(classes, masses) => {
                 classes.iter().zip(masses).map(|(&c, &m)| weight[c as usize] * m).sum()
             }
-            RowExplicit::Dense(row) => weight.iter().enumerate().map(|(class, w)| w * row.get(class)).sum(),
+            RowExplicit::Dense(_) | RowExplicit::Binary(_) => {
+                weight.iter().enumerate().map(|(class, w)| w * self.explicit_mass(class)).sum()
+            }
         }
     }
 
@@ -92,7 +97,10 @@ impl<'a> RowTarget<'a> {
 
     /// The mass of an allowed class.
     pub(crate) fn mass(&self, class: usize, allowed: Allowed) -> f64 {
-        let explicit = self.explicit_mass(class);
+        let explicit = match self.explicit {
+            RowExplicit::Binary(row) => row.value(class),
+            _ => self.explicit_mass(class),
+        };
         if self.smoothing == 0.0 {
             return explicit;
         }
