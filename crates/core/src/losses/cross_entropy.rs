@@ -104,8 +104,9 @@ pub fn value_grad_on(isa: Isa, batch: Batch<'_, f32>) -> Result<LossValue> {
     let narrow: Option<Vec<f32>> = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
     let weights = class_weights.zip(narrow.as_deref());
     let second = SecondInput::new(batch.targets);
+    let entropy = batch.options.entropy;
     sweep_rows(batch, |row, buffers, target, scale| {
-        row_f32(isa, row, buffers, target, second.row(row, n_classes, &target), weights, scale)
+        row_f32(isa, row, buffers, target, second.row(row, n_classes, &target), weights, scale, entropy)
     })
 }
 

@@ -28,6 +28,9 @@ pub struct LossValue {
     pub accuracy: f64,
     /// Mean of the largest probability over the counted rows; NaN if no row counts.
     pub confidence: f64,
+    /// Mean entropy of the predicted distributions over the counted rows, in nats; NaN unless
+    /// [`LossOptions::entropy`] asks for it, and if no row counts.
+    pub entropy: f64,
     /// Number of rows that count.
     pub rows: usize,
     /// Number of ignored rows.
@@ -42,6 +45,7 @@ struct Totals {
     loss: f64,
     nll: f64,
     confidence: f64,
+    entropy: f64,
     correct: u64,
     rows: u64,
 }
@@ -52,6 +56,7 @@ impl Totals {
             loss: self.loss + other.loss,
             nll: self.nll + other.nll,
             confidence: self.confidence + other.confidence,
+            entropy: self.entropy + other.entropy,
             correct: self.correct + other.correct,
             rows: self.rows + other.rows,
         }
@@ -99,6 +104,7 @@ where
         nll: mean(totals.nll),
         accuracy: if labelled { mean(totals.correct as f64) } else { f64::NAN },
         confidence: mean(totals.confidence),
+        entropy: if options.entropy { mean(totals.entropy) } else { f64::NAN },
         rows: counted,
         ignored: n_rows - counted,
         denominator,
@@ -259,6 +265,7 @@ impl<F> Context<'_, F> {
                         loss: row_loss,
                         nll: found.nll,
                         confidence: found.confidence,
+                        entropy: found.entropy,
                         correct: u64::from(found.correct),
                         rows: 1,
                     };
