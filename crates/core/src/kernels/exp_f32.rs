@@ -26,7 +26,7 @@ pub(crate) fn exp_nonpositive<const FMA: bool>(x: f32) -> f32 {
     p = multiply_add::<FMA>(p, r, 8.333_452e-3);
     p = multiply_add::<FMA>(p, r, 4.166_579_6e-2);
     p = multiply_add::<FMA>(p, r, 1.666_666_5e-1);
-    p = multiply_add::<FMA>(p, r, 5.000_000_1e-1);
+    p = multiply_add::<FMA>(p, r, 0.5);
     let p = multiply_add::<FMA>(p, r * r, r) + 1.0;
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()) << 23;
     let value = f32::from_bits(p.to_bits().wrapping_add(exponent));

@@ -138,18 +138,25 @@ pub fn reference_row<T: Scalar>(
     })
 }
 
+/// What is the same for all rows of a sweep.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    pub isa: Isa,
+    /// Whether the entropy is wanted.
+    pub entropy: bool,
+}
+
 /// A single-precision row on the fast path where its values allow, else [`reference_row`].
 ///
 /// `second` is the row's dense target or prior in single precision if its target has one.
 pub(crate) fn row_f32(
-    isa: Isa,
+    Setting { isa, entropy }: Setting,
     row: usize,
     buffers: RowBuffers<'_, f32>,
     target: RowTarget<'_>,
     second: Option<&[f32]>,
     class_weights: Option<(&[f64], &[f32])>,
     scale: f64,
-    entropy: bool,
 ) -> Result<RowValue> {
     let n_classes = buffers.logits().len();
     let mut job = Job {

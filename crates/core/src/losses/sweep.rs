@@ -12,7 +12,7 @@ use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
 use crate::targets::{Explicit, RowTarget, Targets};
 
 /// Rows of one sum.
-const BLOCK_ROWS: usize = 1024;
+pub(super) const BLOCK_ROWS: usize = 1024;
 /// Values below which splitting the work further costs more than it gains.
 const GRAIN_VALUES: usize = 1 << 15;
 
@@ -112,7 +112,7 @@ where
 }
 
 /// Weights must fit and be finite and not negative.
-fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -> Result<()> {
+pub(super) fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -> Result<()> {
     let Some(weights) = weights else { return Ok(()) };
     if weights.len() != expected {
         let what = if what == "class weight" { "class weights" } else { "sample weights" };
@@ -126,13 +126,13 @@ fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -
 
 /// The weight of a row's loss, where weights do not act class by class.
 #[derive(Clone, Copy)]
-struct RowWeights<'a> {
+pub(super) struct RowWeights<'a> {
     class_weights: Option<&'a [f64]>,
     sample_weights: Option<&'a [f64]>,
 }
 
 impl<'a> RowWeights<'a> {
-    fn new(options: &LossOptions<'a>) -> Self {
+    pub(super) fn new(options: &LossOptions<'a>) -> Self {
         let by_label = options.weighting == Weighting::Label;
         Self {
             class_weights: options.class_weights.filter(|_| by_label),
@@ -140,7 +140,7 @@ impl<'a> RowWeights<'a> {
         }
     }
 
-    fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
+    pub(super) fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
         let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
         class * self.sample_weights.map_or(1.0, |weights| weights[row])
     }
