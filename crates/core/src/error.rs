@@ -222,6 +222,14 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
+    /// Parents that form no tree over the classes.
+    #[error("the taxonomy is no tree over the classes: node {node} {problem}")]
+    Taxonomy {
+        /// The node.
+        node: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A matrix that must be inverted has no inverse.
     #[error("{what} cannot be inverted: it is singular, or so close to it that the result would be noise")]
     Singular {

@@ -147,8 +147,10 @@ impl RowLoss for Frozen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::on_row::{assert_close, on_row};
+    use super::super::on_row::{assert_close, on_row, on_targets};
     use super::*;
+    use crate::batch::Labels;
+    use crate::targets::Targets;
 
     #[test]
     fn by_hand() {
@@ -167,8 +169,9 @@ mod tests {
         let moved = on_row(frozen.as_ref(), &[2.5, 0.0], 0).unwrap().0;
         let plain = on_row(&super::super::CrossEntropy, &[2.5, 0.0], 0).unwrap().0;
         assert!((moved - plain - 0.5 * (1.5 * 1.5 + 0.1)).abs() < 1e-12);
-        let two_rows = on_row(frozen.as_ref(), &[2.0, 0.0], 0);
-        assert!(two_rows.is_ok());
+        let targets = Targets::labels(Labels::new(&[0, 0], 2).unwrap());
+        let two_rows = on_targets(frozen.as_ref(), &[2.0, 0.0, 2.0, 0.0], &targets);
+        assert!(matches!(two_rows, Err(Error::Shape { expected: 2, got: 1, .. })));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Binary cross-entropy on logits: a sigmoid for every class, for binary and multi-label problems.
 
-use super::row::{Row, Work, ln_1p};
+use super::row::{Row, Work};
 use super::row_loss::sweep_figures;
+use super::softmax::ln_1p;
 use super::{Accepts, Batch, Entry, GradientKind, Loss, LossInfo, LossState, LossValue};
 use crate::batch::Scalar;
 use crate::error::{Error, Result, check_range};

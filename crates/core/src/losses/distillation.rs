@@ -1,7 +1,8 @@
 //! Knowledge distillation: the tempered prediction follows a teacher's (Hinton et al. 2015,
 //! arXiv:1503.02531).
 
-use super::row::{Row, Work, log_softmax};
+use super::row::{Row, Work};
+use super::softmax::log_softmax;
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
 use crate::parameters::Parameter;

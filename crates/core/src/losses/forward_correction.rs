@@ -1,7 +1,8 @@
 //! Forward noise correction: the loss is taken on the prediction of the noisy label
 //! (Patrini et al., CVPR 2017, arXiv:1609.03683).
 
-use super::row::{Row, Work, ln_1p, log_add_exp, log_sum_exp};
+use super::row::{Row, Work};
+use super::softmax::{ln_1p, log_add_exp, log_sum_exp};
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss, Transition};
 use crate::error::Result;
 use crate::kernels::math::{exp, ln};

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, RwLock};
 
-use super::row::{Row, Work, log_sum_exp};
+use super::row::{Row, Work};
 use super::row_loss::sweep;
+use super::softmax::log_sum_exp;
 use super::{Accepts, Batch, Entry, GradientKind, Loss, LossInfo, LossState, LossValue, Taxonomy};
 use crate::batch::Scalar;
 use crate::error::{Error, Result};

@@ -1,7 +1,8 @@
 //! Label relaxation: no loss inside a set of distributions around the label
 //! (Lienen & Hüllermeier, AAAI 2021).
 
-use super::row::{Row, Work, ln_1p};
+use super::row::{Row, Work};
+use super::softmax::ln_1p;
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
 use crate::kernels::math::ln;

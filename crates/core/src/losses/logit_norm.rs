@@ -1,6 +1,7 @@
 //! LogitNorm: cross-entropy of logits scaled to one length (Wei et al., ICML 2022, arXiv:2205.09310).
 
-use super::row::{Row, Work, log_softmax};
+use super::row::{Row, Work};
+use super::softmax::log_softmax;
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
 use crate::parameters::Parameter;

@@ -1,7 +1,8 @@
 //! Modified label-smoothing regression: the smoothed prediction is fitted to the smoothed target
 //! (Yamasaki & Tanaka 2023, arXiv:2305.08501).
 
-use super::row::{Row, Work, ln_1p, log_add_exp};
+use super::row::{Row, Work};
+use super::softmax::{ln_1p, log_add_exp};
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
 use crate::kernels::math::{exp, ln};

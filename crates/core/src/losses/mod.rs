@@ -33,6 +33,8 @@ mod options;
 mod poly1;
 mod row;
 mod row_loss;
+mod scratch;
+mod softmax;
 mod state;
 mod sweep;
 mod symmetric_cross_entropy;

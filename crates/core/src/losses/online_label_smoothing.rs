@@ -179,16 +179,18 @@ impl Loss for OnlineLabelSmoothing {
     }
 
     fn end_epoch(&self, state: &mut LossState) {
-        let n_classes = state.arrays.get(COUNTS).map_or(0, Vec::len);
-        let (Some(counts), Some(sums)) = (state.arrays.remove(COUNTS), state.arrays.remove(SUMS)) else {
+        let (Some(counts), Some(sums)) = (state.arrays.get(COUNTS), state.arrays.get(SUMS)) else { return };
+        let n_classes = counts.len();
+        if n_classes == 0 || sums.len() != n_classes * n_classes {
             return;
-        };
+        }
         let uniform = 1.0 / n_classes as f64;
-        let soft_labels = (0..sums.len()).map(|i| {
-            let count = counts.get(i / n_classes).copied().unwrap_or(0.0);
-            if count > 0.0 { sums[i] / count } else { uniform }
-        });
-        let soft_labels = soft_labels.collect();
+        let rows = sums.chunks_exact(n_classes).zip(counts);
+        let soft_labels = rows
+            .flat_map(|(row, &count)| {
+                row.iter().map(move |sum| if count > 0.0 { sum / count } else { uniform })
+            })
+            .collect();
         *state = self.initial_state(n_classes);
         state.arrays.insert(SOFT_LABELS.to_owned(), soft_labels);
     }
@@ -263,5 +265,11 @@ mod tests {
         let batch = Batch::new(Buffers::Forward(&[1.0, 0.0]), &targets);
         let error = loss.value_grad_f64(batch, &mut loss.initial_state(3)).unwrap_err();
         assert!(matches!(error, Error::Shape { expected: 4, got: 9, .. }));
+        // A state that is not this loss's is left alone.
+        let mut foreign = LossState { arrays: [(COUNTS.to_owned(), vec![])].into() };
+        foreign.arrays.insert(SUMS.to_owned(), vec![1.0]);
+        let before = foreign.clone();
+        loss.end_epoch(&mut foreign);
+        assert_eq!(foreign, before);
     }
 }

@@ -4,30 +4,30 @@
 //! them alike: as if the row had been given without them. Positions below count the allowed classes.
 
 use super::LossInfo;
-use crate::batch::Scalar;
+use super::softmax::log_sum_exp;
 use crate::error::{Error, Result};
 use crate::kernels::math;
 use crate::kernels::softmax_cross_entropy::RowValue;
-use crate::targets::{DenseRows, RowTarget};
+use crate::targets::RowTarget;
 
 /// One row: logits, softmax, target and label over its allowed classes.
 #[derive(Debug)]
 pub struct Row<'a> {
-    info: &'static LossInfo,
-    index: usize,
-    n_classes: usize,
+    pub(super) info: &'static LossInfo,
+    pub(super) index: usize,
+    pub(super) n_classes: usize,
     /// The classes of the positions; empty if every class is allowed.
-    classes: &'a [usize],
-    logits: &'a [f64],
-    log_probs: &'a [f64],
-    probs: &'a [f64],
-    target: &'a [f64],
-    teacher: &'a [f64],
-    label: Option<usize>,
-    unsmoothed: RowTarget<'a>,
-    predicted: usize,
-    entropy: f64,
-    nll: f64,
+    pub(super) classes: &'a [usize],
+    pub(super) logits: &'a [f64],
+    pub(super) log_probs: &'a [f64],
+    pub(super) probs: &'a [f64],
+    pub(super) target: &'a [f64],
+    pub(super) teacher: &'a [f64],
+    pub(super) label: Option<usize>,
+    pub(super) unsmoothed: RowTarget<'a>,
+    pub(super) predicted: usize,
+    pub(super) entropy: f64,
+    pub(super) nll: f64,
 }
 
 impl<'a> Row<'a> {
@@ -200,187 +200,24 @@ fn split_arrays<const N: usize>(values: &mut Vec<f64>, len: usize) -> [&mut [f64
     })
 }
 
-/// The arrays of one thread, reused from row to row.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    classes: Vec<usize>,
-    logits: Vec<f64>,
-    log_probs: Vec<f64>,
-    probs: Vec<f64>,
-    target: Vec<f64>,
-    teacher: Vec<f64>,
-    gradient: Vec<f64>,
-    work: Work,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Scratch {
-    /// Reads a row, leaving out its masked classes; the gradient starts at zero.
-    ///
-    /// # Errors
-    /// [`Error::NonFiniteLogit`], [`Error::NoAllowedClass`], [`Error::MaskedTarget`].
-    pub fn read<'s, T: Scalar>(
-        &'s mut self,
-        info: &'static LossInfo,
-        index: usize,
-        logits: &[T],
-        target: RowTarget<'s>,
-        teacher: Option<DenseRows<'_>>,
-    ) -> Result<(Row<'s>, &'s mut Work, &'s mut [f64])> {
-        let n_classes = logits.len();
-        self.read_logits(index, logits, &target)?;
-        let len = self.logits.len();
-        let label = target.label().map(|label| self.classes.binary_search(&label).unwrap_or(label));
-        for array in [&mut self.log_probs, &mut self.probs, &mut self.target, &mut self.gradient] {
-            array.clear();
-            array.resize(len, 0.0);
-        }
-        let (predicted, entropy) = log_softmax(&self.logits, &mut self.log_probs, &mut self.probs);
-        let class = |position: usize| self.classes.get(position).copied().unwrap_or(position);
-        let mut nll = 0.0;
-        match label {
-            Some(label) if target.smoothing == 0.0 => self.target[label] = 1.0,
-            _ => {
-                let allowed = target.allowed(logits);
-                for (k, mass) in self.target.iter_mut().enumerate() {
-                    *mass = target.mass(class(k), allowed);
-                }
-            }
-        }
-        match label {
-            Some(label) => nll -= self.log_probs[label],
-            None => {
-                for (k, log_prob) in self.log_probs.iter().enumerate() {
-                    let mass = target.explicit_mass(class(k));
-                    nll -= if mass == 0.0 { 0.0 } else { mass * log_prob };
-                }
-            }
-        }
-        self.teacher.clear();
-        if let Some(rows) = teacher {
-            self.teacher.extend((0..len).map(|k| rows.get(index * n_classes + class(k))));
-            check_teacher(index, &self.teacher, class)?;
-        }
-        let row = Row {
-            info,
-            index,
-            n_classes,
-            classes: &self.classes,
-            logits: &self.logits,
-            log_probs: &self.log_probs,
-            probs: &self.probs,
-            target: &self.target,
-            teacher: &self.teacher,
-            label,
-            unsmoothed: target,
-            predicted,
-            entropy,
-            nll,
-        };
-        Ok((row, &mut self.work, &mut self.gradient))
+    #[test]
+    fn descending_orders_and_keeps_ties_as_they_stand() {
+        let mut work = Work::default();
+        let (order, [first, second]) = work.descending(&[1.0, 3.0, 3.0, -2.0]);
+        assert_eq!(order, [1, 2, 0, 3]);
+        assert_eq!((first.len(), second.len()), (4, 4));
     }
 
-    /// The allowed logits and, if some are masked, their classes.
-    fn read_logits<T: Scalar>(&mut self, row: usize, logits: &[T], target: &RowTarget<'_>) -> Result<()> {
-        self.logits.clear();
-        self.classes.clear();
-        for (class, z) in logits.iter().enumerate() {
-            let value = z.to_f64();
-            if value.is_nan() || value == f64::INFINITY {
-                return Err(Error::NonFiniteLogit { row, class, value });
-            }
-            if value > f64::NEG_INFINITY {
-                self.logits.push(value);
-            }
-        }
-        if self.logits.is_empty() {
-            return Err(Error::NoAllowedClass { row });
-        }
-        if self.logits.len() < logits.len() {
-            for (class, z) in logits.iter().enumerate() {
-                if z.to_f64() > f64::NEG_INFINITY {
-                    self.classes.push(class);
-                } else if target.explicit_mass(class) > 0.0 {
-                    return Err(Error::MaskedTarget { row, class });
-                }
-            }
-        }
-        Ok(())
+    #[test]
+    fn arrays_do_not_overlap() {
+        let mut work = Work::default();
+        let [a, b] = work.arrays(2);
+        a.fill(1.0);
+        b.fill(2.0);
+        assert_eq!(a, [1.0, 1.0]);
     }
-}
-
-/// A teacher may mask classes too, but not all that the row allows.
-fn check_teacher(row: usize, teacher: &[f64], class: impl Fn(usize) -> usize) -> Result<()> {
-    match teacher.iter().position(|z| z.is_nan() || *z == f64::INFINITY) {
-        Some(k) => Err(Error::NonFiniteLogit { row, class: class(k), value: teacher[k] }),
-        None if teacher.iter().all(|z| *z == f64::NEG_INFINITY) => Err(Error::NoAllowedClass { row }),
-        None => Ok(()),
-    }
-}
-
-/// Runs `body` with this thread's arrays.
-///
-/// They are taken out of their place while in use: should a body run another row on this thread, that one
-/// finds fresh arrays.
-pub(super) fn with_scratch<R>(body: impl FnOnce(&mut Scratch) -> R) -> R {
-    thread_local!(static SCRATCH: std::cell::Cell<Scratch> = std::cell::Cell::default());
-    let mut scratch = SCRATCH.take();
-    let result = body(&mut scratch);
-    SCRATCH.set(scratch);
-    result
-}
-
-/// Softmax and its logarithm; gives the position of the largest value and the entropy in nats.
-///
-/// The largest term is exactly 1 and stays out of the sum, so that `ln p` is accurate as `p` nears 1.
-/// A value of -inf has probability 0. `values` must not be empty, nor all -inf.
-pub fn log_softmax(values: &[f64], log_probs: &mut [f64], probs: &mut [f64]) -> (usize, f64) {
-    let (mut top, mut max) = (0, f64::NEG_INFINITY);
-    for (k, &value) in values.iter().enumerate() {
-        if value > max {
-            (top, max) = (k, value);
-        }
-    }
-    for (p, value) in probs.iter_mut().zip(values) {
-        *p = math::exp(value - max);
-    }
-    probs[top] = 0.0;
-    let rest: f64 = probs.iter().sum();
-    probs[top] = 1.0;
-    let log_sum = ln_1p(rest);
-    let scale = 1.0 / (1.0 + rest);
-    let mut entropy = log_sum;
-    for (k, &value) in values.iter().enumerate() {
-        let shifted = value - max;
-        probs[k] *= scale;
-        log_probs[k] = shifted - log_sum;
-        entropy -= if probs[k] == 0.0 { 0.0 } else { probs[k] * shifted };
-    }
-    (top, entropy)
-}
-
-/// `ln(1 + x)` for x >= -1, accurate for small x (Kahan's quotient), with the same bits everywhere.
-pub fn ln_1p(x: f64) -> f64 {
-    let sum = 1.0 + x;
-    if sum == 1.0 {
-        x
-    } else if sum.is_infinite() {
-        math::ln(x)
-    } else {
-        math::ln(sum) * (x / (sum - 1.0))
-    }
-}
-
-/// `ln(e^a + e^b)`; either may be -inf.
-pub fn log_add_exp(a: f64, b: f64) -> f64 {
-    let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if high == f64::NEG_INFINITY { high } else { high + ln_1p(math::exp(low - high)) }
-}
-
-/// `ln Σ e^v`; -inf for no value.
-pub fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let max = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if max == f64::NEG_INFINITY {
-        return max;
-    }
-    max + math::ln(values.map(|v| math::exp(v - max)).sum())
 }

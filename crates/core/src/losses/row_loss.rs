@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::row::{Row, Work, with_scratch};
+use super::row::{Row, Work};
+use super::scratch::with_scratch;
 use super::sweep::{BLOCK_ROWS, LossValue, RowWeights, check_weights, sweep_rows};
 use super::{Batch, Loss, LossInfo, LossState, Weighting};
 use crate::batch::{Logits, Scalar};

@@ -27,38 +27,37 @@ impl Taxonomy {
     /// The tree in which node `i` has the parent `parents[i]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for no class, or parents that form no tree over the classes: a parent that is a
-    /// class or no node, more than one root, or a circle.
+    /// [`Error::Shape`] for no class, [`Error::Taxonomy`] where the parents form no tree over the classes.
     pub fn new(parents: &[usize], n_classes: usize) -> Result<Self> {
-        let n_nodes = parents.len();
-        let malformed = |what, got| Err(Error::Shape { what, expected: n_nodes, got });
-        if n_classes == 0 || n_nodes <= n_classes {
-            return malformed(
-                "the taxonomy's parents, of which the inner nodes follow the classes",
-                n_classes,
-            );
+        if n_classes == 0 {
+            return Err(Error::Shape { what: "the class axis", expected: 1, got: 0 });
         }
+        let n_nodes = parents.len();
+        let malformed = |node, problem| Err(Error::Taxonomy { node, problem });
         let mut paths = Vec::with_capacity(n_classes);
         let mut leaves = vec![Vec::new(); n_nodes];
         let mut root = None;
         for class in 0..n_classes {
             let mut path = Vec::new();
             let mut node = class;
-            while parents[node] != node {
-                if parents[node] < n_classes || parents[node] >= n_nodes {
-                    return malformed("a parent in the taxonomy, an inner node,", parents[node]);
+            loop {
+                let Some(&parent) = parents.get(node) else { return malformed(node, "has no parent") };
+                if parent < n_classes {
+                    return malformed(node, "has a class as its parent, but classes are leaves");
                 }
-                if path.len() == n_nodes {
-                    return malformed("a path in the taxonomy, free of circles,", path.len());
+                leaves[node].push(class);
+                if parent == node {
+                    break;
                 }
                 path.push(node);
-                leaves[node].push(class);
-                node = parents[node];
+                if path.len() > n_nodes {
+                    return malformed(node, "lies on a circle of parents");
+                }
+                node = parent;
             }
-            if node < n_classes || *root.get_or_insert(node) != node {
-                return malformed("the taxonomy, whose one root is an inner node,", node);
+            if *root.get_or_insert(node) != node {
+                return malformed(node, "is a second root");
             }
-            leaves[node].push(class);
             paths.push(path);
         }
         Ok(Self { paths, leaves })
@@ -147,17 +146,19 @@ mod tests {
 
     #[test]
     fn what_is_no_tree_is_refused() {
-        let bad: [(&[usize], usize); 7] = [
-            (&[], 0),
-            (&[0], 1),          // the root is a class
-            (&[1, 1, 2], 2),    // a class as parent
-            (&[2, 9, 2], 2),    // a parent that does not exist
-            (&[2, 3, 2, 3], 2), // two roots
-            (&[2, 2, 3, 2], 2), // a circle
-            (&[0, 2, 2], 2),    // a class without a parent
+        assert!(matches!(Taxonomy::new(&[], 0), Err(Error::Shape { .. })));
+        let bad: [(&[usize], &str); 7] = [
+            (&[2], "no parent"),
+            (&[2, 2], "no parent"),
+            (&[0, 2, 2], "a class as its parent"),
+            (&[1, 2, 2], "a class as its parent"),
+            (&[2, 9, 2], "no parent"),
+            (&[2, 3, 2, 3], "second root"),
+            (&[3, 3, 3, 2], "circle"),
         ];
-        for (parents, n_classes) in bad {
-            assert!(matches!(Taxonomy::new(parents, n_classes), Err(Error::Shape { .. })), "{parents:?}");
+        for (parents, problem) in bad {
+            let error = Taxonomy::new(parents, 2).unwrap_err();
+            assert!(error.to_string().contains(problem), "{parents:?}: {error}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //! (Yuan et al., CVPR 2020, arXiv:1909.11723).
 
 use super::distillation::{divergence, tempered};
-use super::row::{Row, Work, log_softmax};
+use super::row::{Row, Work};
+use super::softmax::log_softmax;
 use super::{Accepts, Entry, Form, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
 use crate::kernels::math::ln;
