@@ -2,6 +2,8 @@
 
 /// What every registered loss promises.
 mod conformance;
+/// The predictive entropy of the vectorised cross-entropy.
+mod entropy;
 /// Losses that are the same by theory.
 mod identities;
 /// Published losses against values and gradients computed elsewhere.

@@ -2,10 +2,9 @@
 //! (Yamasaki & Tanaka 2023, arXiv:2305.08501).
 
 use super::row::{Row, Work};
-use super::softmax::{ln_1p, log_add_exp};
 use super::{Accepts, Entry, GradientKind, LossInfo, RowLoss};
 use crate::error::Result;
-use crate::kernels::math::{exp, ln};
+use crate::kernels::math::ln;
 use crate::parameters::Parameter;
 
 pub(super) const ENTRY: Entry =
@@ -81,18 +80,18 @@ impl RowLoss for Mlslr {
     fn row(&self, row: &Row<'_>, _: &mut Work, gradient: &mut [f64]) -> Result<f64> {
         let label = row.label()?;
         let each = self.smoothing / row.len() as f64;
-        let (log_keep, log_each) = (ln_1p(-self.smoothing), ln(each));
         let (mut loss, mut pull) = (0.0, 0.0);
         for (k, g) in gradient.iter_mut().enumerate() {
             let q = if k == label { 1.0 - self.smoothing + each } else { each };
             if q == 0.0 {
                 continue;
             }
-            let kept = log_keep + row.log_probs()[k];
-            let log_smoothed = log_add_exp(kept, log_each);
+            // At least α/K, so that its logarithm is safe; without smoothing, the model's own.
+            let kept = (1.0 - self.smoothing) * row.probs()[k];
+            let (log_smoothed, share) =
+                if each > 0.0 { (ln(kept + each), kept / (kept + each)) } else { (row.log_probs()[k], 1.0) };
             loss -= q * log_smoothed;
-            // The share of p̃_k that is the model's.
-            *g = -q * exp(kept - log_smoothed);
+            *g = -q * share;
             pull -= *g;
         }
         gradient.iter_mut().zip(row.probs()).for_each(|(g, p)| *g += pull * p);

@@ -1,6 +1,6 @@
 //! Losses: value and gradient with respect to the logits, behind one trait.
 //!
-//! A loss takes logits `[n, n_classes]` and [`Targets`], and returns its value, its gradient and,
+//! A loss takes logits `[n, n_classes]` and [`Targets`](crate::Targets), and returns its value, its gradient and,
 //! from the same sweep, the un-smoothed NLL, accuracy and confidence. Registered in [`ALL`].
 
 mod acls;

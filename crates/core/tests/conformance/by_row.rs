@@ -4,7 +4,12 @@ use candor::losses::{GradientKind, Loss, LossState};
 use candor::{Error, Logits};
 
 use super::Variant;
-use crate::trial::{Numbers, Trial, near};
+use crate::trial::{Numbers, Outcome, Trial, near};
+
+/// A first training step of the variant.
+fn run(variant: &Variant, trial: &Trial) -> Result<Outcome, String> {
+    trial.run(variant.loss.as_ref(), &LossState::default()).map_err(|error| error.to_string())
+}
 
 /// A state in the middle of a training, for the losses that have one.
 fn trained(loss: &dyn Loss, n_classes: usize) -> LossState {
@@ -98,19 +103,17 @@ pub fn shift(variant: &Variant) -> Result<(), String> {
     moved.logits.chunks_exact_mut(5).enumerate().for_each(|(row, z)| {
         z.iter_mut().for_each(|v| *v += 3.0 * row as f64 + 1.0);
     });
-    let run = |trial: &Trial| trial.run(variant.loss.as_ref(), &LossState::default()).unwrap();
     // Adding the constant rounds the logits to 1e-15 of their size.
-    run(&moved).agrees(&run(&trial), 1e-11)
+    run(variant, &moved)?.agrees(&run(variant, &trial)?, 1e-11)
 }
 
 /// Classes in another order give the same loss, and the gradient in that order.
 pub fn permutation(variant: &Variant) -> Result<(), String> {
     let trial = Trial::new(6, 5, 14.0, 1);
     let order = [3, 0, 4, 2, 1];
-    let run = |trial: &Trial| trial.run(variant.loss.as_ref(), &LossState::default()).unwrap();
-    let mut want = run(&trial);
+    let mut want = run(variant, &trial)?;
     want.gradient = want.gradient.chunks_exact(5).flat_map(|g| order.map(|class| g[class])).collect();
-    run(&trial.classes(&order)).agrees(&want, 1e-12)
+    run(variant, &trial.classes(&order))?.agrees(&want, 1e-12)
 }
 
 /// A masked class is left out, as if the row had been given without it.
@@ -121,12 +124,11 @@ pub fn masked_classes(variant: &Variant) -> Result<(), String> {
         row[1] = f64::NEG_INFINITY;
         row[2] = f64::NEG_INFINITY;
     }
-    let loss = variant.loss.as_ref();
-    let got = trial.run(loss, &LossState::default()).map_err(|error| error.to_string())?;
+    let got = run(variant, &trial)?;
     if got.gradient.chunks_exact(6).any(|g| g[1] != 0.0 || g[2] != 0.0) {
         return Err("a masked class has a gradient".to_owned());
     }
-    let mut want = trial.classes(&[0, 3, 4, 5]).run(loss, &LossState::default()).unwrap();
+    let mut want = run(variant, &trial.classes(&[0, 3, 4, 5]))?;
     want.gradient = want.gradient.chunks_exact(4).flat_map(|g| [g[0], 0.0, 0.0, g[1], g[2], g[3]]).collect();
     got.agrees(&want, 1e-12)
 }

@@ -212,13 +212,15 @@ pub fn state(variant: &Variant) -> Result<(), String> {
     let loss = variant.loss.as_ref();
     let step = |seed: u64, state: &mut LossState| {
         let trial = Trial::new(20, 3, 3.0, seed);
-        trial.run_on::<f64>(loss, &trial.targets(), LossOptions::default(), state).unwrap()
+        trial
+            .run_on::<f64>(loss, &trial.targets(), LossOptions::default(), state)
+            .map_err(|error| error.to_string())
     };
     let mut straight = loss.initial_state(3);
     let mut resumed = straight.clone();
     for seed in 1..5 {
-        let want = step(seed, &mut straight);
-        let got = step(seed, &mut resumed);
+        let want = step(seed, &mut straight)?;
+        let got = step(seed, &mut resumed)?;
         if want.value.loss.to_bits() != got.value.loss.to_bits() || want.gradient != got.gradient {
             return Err(format!("step {seed} differs after loading"));
         }
