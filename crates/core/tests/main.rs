@@ -18,6 +18,8 @@ mod methods;
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
 mod schedules;
+/// Values and gradients of PyTorch's binary cross-entropy.
+mod sigmoids;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
 /// Conventions of the source tree.

@@ -33,9 +33,11 @@ const INFO: LossInfo = LossInfo {
 
 /// Binary cross-entropy on logits, in nats: `-[w·t·ln σ(z) + (1-t)·ln(1-σ(z))]`, the mean over the classes.
 ///
-/// For problems where each class is present or not by itself; a row of targets need not sum to 1, so
-/// multi-label rows come as [`Targets::weights`](crate::Targets::weights). Labels are one-hot rows. `w` weighs the
-/// positive part of every class, or of each class by [`pos_weights`](Self::pos_weights), as in PyTorch.
+/// For problems where each class is present or not by itself; a row of targets need not sum to 1. What a
+/// [`BinaryRule`](crate::targets::BinaryRule) makes of the present classes comes as
+/// [`Targets::binary`](crate::Targets::binary), any other rows as [`Targets::weights`](crate::Targets::weights).
+/// Labels are one-hot rows. `w` weighs the positive part of every class, or of each class by
+/// [`pos_weights`](Self::pos_weights), as in PyTorch.
 ///
 /// The figures beside the loss follow the sigmoids: `nll` is this loss without `w` against the un-smoothed
 /// targets, `confidence` the largest sigmoid, `entropy` the binary entropies combined as the loss is.
@@ -53,14 +55,15 @@ const INFO: LossInfo = LossInfo {
 /// # Examples
 /// ```
 /// use candor::losses::{Batch, BinaryCrossEntropy, Loss};
-/// use candor::targets::DenseRows;
+/// use candor::targets::{BinaryHalf, BinaryRule, Positives};
 /// use candor::{Buffers, Targets};
-/// let targets = Targets::weights(DenseRows::F64(&[1.0, 1.0, 0.0]), 3)?; // two classes are present
+/// let present = Positives::sets(vec![0, 2], vec![0, 1], 3)?; // classes 0 and 1 of one row
+/// let targets = Targets::binary(BinaryHalf::new(0.2)?.targets(present)?);
 /// let mut logits = [0.0_f64, 0.0, 0.0];
 /// let batch = Batch::new(Buffers::InPlace(&mut logits), &targets);
 /// let value = BinaryCrossEntropy::new(1.0)?.value_grad_f64(batch, &mut Default::default())?;
 /// assert!((value.loss - 2.0_f64.ln()).abs() < 1e-15);
-/// assert_eq!(logits, [-0.5 / 3.0, -0.5 / 3.0, 0.5 / 3.0]);
+/// assert!((logits[0] + 0.4 / 3.0).abs() < 1e-15 && (logits[2] - 0.4 / 3.0).abs() < 1e-15);
 /// # Ok::<(), candor::Error>(())
 /// ```
 ///
@@ -161,7 +164,8 @@ impl Loss for BinaryCrossEntropy {
 mod tests {
     use super::super::on_row::{assert_close, on_row, on_targets};
     use super::*;
-    use crate::targets::{DenseRows, Targets};
+    use crate::batch::{Buffers, Labels};
+    use crate::targets::{BinaryTargets, DenseRows, Positives, Targets};
 
     fn rows(values: &[f64]) -> Targets<'_> {
         Targets::weights(DenseRows::F64(values), values.len()).unwrap()
@@ -191,6 +195,36 @@ mod tests {
         let loss = BinaryCrossEntropy::new(1.0).unwrap();
         let got = on_row(&loss, &[0.0, f64::NEG_INFINITY, 0.0], 0).unwrap();
         assert_close(got, std::f64::consts::LN_2, &[-0.25, 0.0, 0.25]);
+    }
+
+    #[test]
+    fn sigmoid_targets_smooth_the_loss_and_not_the_figures() {
+        let labels = [1, -1];
+        let labels = Labels::with_ignore(&labels, 2, Some(-1)).unwrap();
+        let positives = Positives::binary(labels).unwrap();
+        let targets = Targets::binary(BinaryTargets::new(positives, vec![0.9], vec![0.0]).unwrap());
+        let logits = [3.0_f64.ln(), 5.0]; // σ = 3/4
+        let loss = BinaryCrossEntropy::new(1.0).unwrap();
+        let mut gradient = [f64::NAN; 2];
+        let batch = Batch::new(Buffers::Gradient { logits: &logits, gradient: &mut gradient }, &targets);
+        let value = loss.value_grad_f64(batch, &mut LossState::default()).unwrap();
+        assert!((value.loss + 0.9 * 0.75_f64.ln() + 0.1 * 0.25_f64.ln()).abs() < 1e-15);
+        assert!((value.nll + 0.75_f64.ln()).abs() < 1e-15 && (gradient[0] + 0.15).abs() < 1e-15);
+        assert_eq!((value.rows, value.ignored, gradient[1]), (1, 1, 0.0));
+    }
+
+    #[test]
+    fn a_masked_class_may_carry_smoothing_but_not_a_positive() {
+        let loss = BinaryCrossEntropy::new(1.0).unwrap();
+        let smoothed = |positive| {
+            let positives = Positives::sets(vec![0, 1], vec![positive], 2).unwrap();
+            Targets::binary(BinaryTargets::new(positives, vec![0.9; 2], vec![0.1; 2]).unwrap())
+        };
+        let z = [0.0, f64::NEG_INFINITY];
+        let got = on_targets(&loss, &z, &smoothed(0)).unwrap();
+        assert_close(got, std::f64::consts::LN_2, &[-0.4, 0.0]);
+        let error = on_targets(&loss, &z, &smoothed(1)).unwrap_err();
+        assert_eq!(error, Error::MaskedTarget { row: 0, class: 1 });
     }
 
     #[test]
