@@ -8,4 +8,4 @@ mod warnings;
 pub use comparison::{AfterTemperature, Comparison, RunRecord, SummaryRow, Variant, summarise};
 pub use recommendation::{Recommendation, recommend};
 pub use verdict::verdict;
-pub use warnings::{Warning, comparison_warnings};
+pub use warnings::{Warning, comparison_warnings, evaluation_warnings};

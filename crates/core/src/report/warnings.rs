@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::variants;
 use super::{RunRecord, SummaryRow};
+use crate::metrics::Evaluation;
 
 /// Something that the figures show and that a user should act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,10 +54,41 @@ pub fn comparison_warnings(runs: &[RunRecord], summary: &[SummaryRow]) -> Vec<Wa
     warnings
 }
 
+/// The warnings of one set of predictions.
+pub fn evaluation_warnings(evaluation: &Evaluation) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if evaluation.impossible > 0 {
+        warnings.push(Warning::new(
+            "zero_probability",
+            format!(
+                "{} of {} labels have probability 0, so the NLL is infinite: check for rounded or clipped probabilities, or give logits",
+                evaluation.impossible, evaluation.n
+            ),
+        ));
+    }
+    let gap = evaluation.metrics.get("signed_gap");
+    let direction = gap.and_then(|gap| gap.ci).map(|[low, high]| (low > 0.0, high < 0.0));
+    let size = evaluation.value("signed_gap").abs();
+    match direction {
+        Some((true, _)) if size > UNDER_CONFIDENT => warnings.push(Warning::new(
+            "over_confidence",
+            format!("predictions are more confident than accurate by {size:.3}: apply temperature scaling (T > 1), or train with smoothing"),
+        )),
+        Some((_, true)) if size > UNDER_CONFIDENT => warnings.push(Warning::new(
+            "under_confidence",
+            format!("predictions are less confident than accurate by {size:.3}: apply temperature scaling (T < 1), or smooth less"),
+        )),
+        _ => {}
+    }
+    warnings
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Comparison;
     use super::super::comparison::tests::run;
+    use super::evaluation_warnings;
+    use crate::metrics::{EvaluationOptions, Evaluator, Scorer};
 
     fn codes(runs: Vec<super::RunRecord>) -> Vec<String> {
         Comparison::new("vision", "test", runs).warnings.into_iter().map(|warning| warning.code).collect()
@@ -70,5 +102,20 @@ mod tests {
         );
         let fine = (0..2).map(|seed| run(0.0, seed, 0.3, &[("signed_gap", 0.01, 0.0)])).collect();
         assert!(codes(fine).is_empty());
+    }
+
+    fn evaluated(rows: impl IntoIterator<Item = ([f64; 2], usize)>) -> Vec<String> {
+        let mut evaluator = Evaluator::new(EvaluationOptions::default()).unwrap();
+        let mut scorer = Scorer::default();
+        rows.into_iter().for_each(|(probs, label)| evaluator.update(scorer.probs(&probs, label)));
+        evaluation_warnings(&evaluator.compute().unwrap()).into_iter().map(|warning| warning.code).collect()
+    }
+
+    #[test]
+    fn the_direction_of_the_error_and_impossible_labels_are_noticed() {
+        assert_eq!(evaluated((0..100).map(|i| ([0.95, 0.05], usize::from(i % 4 == 0)))), ["over_confidence"]);
+        assert_eq!(evaluated((0..100).map(|i| ([0.6, 0.4], usize::from(i % 10 == 0)))), ["under_confidence"]);
+        assert!(evaluated((0..100).map(|i| ([0.75, 0.25], usize::from(i % 4 == 0)))).is_empty());
+        assert_eq!(evaluated([([1.0, 0.0], 0), ([1.0, 0.0], 1)]), ["zero_probability"]);
     }
 }

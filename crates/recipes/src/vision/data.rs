@@ -151,7 +151,7 @@ pub fn load(config: &DataConfig) -> Result<Split> {
         }
         None => {
             let wish = or_default(test_wish, source.default_test);
-            let (rows, test) = hold_out("data.test", rows, labels, wish, config.split_seed, "test")?;
+            let (rows, test) = hold_out("data.test", rows, labels, wish, config.split_seed, "part test")?;
             if test.is_empty() {
                 return Err(Error::config(
                     "data.test",
@@ -164,7 +164,7 @@ pub fn load(config: &DataConfig) -> Result<Split> {
     };
     let wish = or_default(HeldOut::parse("data.validation", &config.validation)?, source.default_validation);
     let (rows, validation) =
-        hold_out("data.validation", rows, labels, wish, config.split_seed, "validation")?;
+        hold_out("data.validation", rows, labels, wish, config.split_seed, "part validation")?;
     let size = TrainSize::parse("data.train_size", &config.train_size)?;
     let train = take(rows, labels, size, config.split_seed)?;
     let normalisation = match source.normalisation {

@@ -1,0 +1,228 @@
+//! The command line: what can be asked for.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config_flags::{CompareFlags, TrainFlags};
+
+/// Label smoothing and honest confidence.
+///
+/// Trains classifiers whose probabilities mean what they say, and tells, with evidence, whether
+/// smoothing helped.
+#[derive(Debug, Parser)]
+#[command(name = "candor", version, arg_required_else_help = true)]
+pub struct Program {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print one JSON document to standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no remarks on standard error
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Threads to use; all cores by default
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the same model at several smoothing strengths and seeds, and say what helped
+    #[command(
+        after_help = "Example: candor compare vision --data digits --smoothing 0,0.05,0.1,0.2 --seeds 5 --out runs/digits"
+    )]
+    Compare(CompareArgs),
+    /// Train one model into a run folder
+    #[command(
+        after_help = "Example: candor train vision --data digits --smoothing 0.1 --epochs 60 --out runs/smoothed"
+    )]
+    Train(TrainArgs),
+    /// Judge predictions: accuracy, NLL, Brier, ECE and more, with intervals
+    #[command(after_help = "Example: candor eval --logits test_logits.npy --labels test_labels.npy")]
+    Eval(EvalArgs),
+    /// Fit a calibration map on held-out predictions, or apply one
+    #[command(subcommand)]
+    Calibrate(CalibrateCommand),
+    /// Say what a smoothing setting will do, before any training
+    #[command(after_help = "Example: candor explain --classes 10 --smoothing 0.1 --convention uniform")]
+    Explain(ExplainArgs),
+    /// List the embedded data sets, or describe and check a path
+    #[command(after_help = "Example: candor data digits")]
+    Data(DataArgs),
+    /// List losses, targets, metrics, calibrators, recipes and configuration keys
+    #[command(after_help = "Example: candor list metrics")]
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// What to train
+    #[arg(default_value = "vision")]
+    pub recipe: String,
+    /// Runs of each setting, with the seeds --seed, --seed + 1, …
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub seeds: usize,
+    /// Trainings at once; the number of cores by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Folder for the results; runs/compare-1, -2, … by default
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with an interrupted comparison in --out
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    #[command(flatten)]
+    pub flags: CompareFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// What to train
+    #[arg(default_value = "vision")]
+    pub recipe: String,
+    /// Folder of the run; runs/train-1, -2, … by default
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in --out from its checkpoint
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    #[command(flatten)]
+    pub flags: TrainFlags,
+}
+
+/// Where predictions come from.
+#[derive(Debug, Clone, Args)]
+pub struct PredictionArgs {
+    /// Prediction file (Parquet): labels with logits or probs
+    #[arg(value_name = "FILE", conflicts_with_all = ["logits", "probs", "labels"])]
+    pub file: Option<PathBuf>,
+    /// Array of logits [rows, classes] (.npy)
+    #[arg(long, value_name = "FILE", requires = "labels", conflicts_with = "probs")]
+    pub logits: Option<PathBuf>,
+    /// Array of probabilities [rows, classes] (.npy)
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    pub probs: Option<PathBuf>,
+    /// Array of class indices [rows] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Label of rows that do not count
+    #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
+    pub ignore_index: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub predictions: PredictionArgs,
+    /// Number of bins
+    #[arg(long, default_value_t = 15, value_name = "N")]
+    pub bins: usize,
+    /// How the bins are cut
+    #[arg(long, default_value = "equal_width", value_name = "equal_width|equal_mass")]
+    pub binning: String,
+    /// Who owns an inner bin edge
+    #[arg(
+        long,
+        default_value = "right_closed",
+        value_name = "right_closed|left_closed|torchmetrics|torchmetrics_double"
+    )]
+    pub edges: String,
+    /// Seed of the simulations behind intervals and null values
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CalibrateCommand {
+    /// Fit a map and write it as a small JSON file
+    #[command(
+        after_help = "Example: candor calibrate fit --logits val_logits.npy --labels val_labels.npy --out map.json"
+    )]
+    Fit(FitArgs),
+    /// Apply a map to other predictions
+    #[command(
+        after_help = "Example: candor calibrate apply --map map.json --logits test_logits.npy --labels test_labels.npy --out calibrated.npy"
+    )]
+    Apply(ApplyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FitArgs {
+    #[command(flatten)]
+    pub predictions: PredictionArgs,
+    /// The map (candor list calibrators)
+    #[arg(long, default_value = "temperature")]
+    pub method: String,
+    /// File for the map
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The map, as fit wrote it
+    #[arg(long, value_name = "FILE")]
+    pub map: PathBuf,
+    /// Prediction file (Parquet): labels with logits
+    #[arg(value_name = "FILE", conflicts_with_all = ["logits", "labels"])]
+    pub file: Option<PathBuf>,
+    /// Array of logits [rows, classes] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub logits: Option<PathBuf>,
+    /// Array of class indices [rows] (.npy), to print the figures before and after
+    #[arg(long, value_name = "FILE", requires = "logits")]
+    pub labels: Option<PathBuf>,
+    /// Label of rows that do not count
+    #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
+    pub ignore_index: Option<i64>,
+    /// File for the calibrated logits, in the format of the input
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Number of classes
+    #[arg(long, default_value_t = 10, value_name = "K")]
+    pub classes: usize,
+    /// Smoothing strength
+    #[arg(long, default_value_t = 0.1, value_name = "α", allow_hyphen_values = true)]
+    pub smoothing: f64,
+    /// What the strength means
+    #[arg(long, default_value = "uniform", value_name = "uniform|off_class")]
+    pub convention: String,
+    /// Accuracy of the model, for the expected under-confidence
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", allow_hyphen_values = true)]
+    pub accuracy: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Embedded set or path; lists the embedded sets if left out
+    pub path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list; everything if left out
+    pub what: Option<ListKind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListKind {
+    Losses,
+    Targets,
+    Metrics,
+    Calibrators,
+    Recipes,
+    Config,
+}

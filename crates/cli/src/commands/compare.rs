@@ -1,0 +1,165 @@
+//! `candor compare`: trains the grid, prints table and verdict, leaves everything in a folder.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use candor::report::{Comparison, Variant};
+use candor_recipes::comparison::{Axis, GridControl, grid, run as run_grid, write_results};
+use candor_recipes::{Error, files, recipe};
+
+use super::out_folder;
+use crate::args::{CompareArgs, Global};
+use crate::interrupt;
+use crate::output::{print, print_json};
+use crate::progress::Progress;
+use crate::table::{short, table, with_sd};
+
+/// Strengths that are compared unless others are given.
+const DEFAULT_STRENGTHS: [&str; 4] = ["0", "0.05", "0.1", "0.2"];
+const COMPARISON: &str = "comparison.json";
+
+pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
+    let recipe = recipe::by_name(&args.recipe)?;
+    let (layers, mut axes) = args.flags.layers(&args.recipe)?;
+    if !layers.has("loss.smoothing") && !axes.iter().any(|axis| axis.key == "loss.smoothing") {
+        let values = DEFAULT_STRENGTHS.map(str::to_owned).to_vec();
+        axes.push(Axis { key: "loss.smoothing".to_owned(), values });
+    }
+    let configs = grid(&layers, &axes, args.seeds)?;
+    let Some(first) = configs.first() else { return Ok(()) };
+    let prepared = recipe.prepare(&first.data)?;
+    let classes = prepared.summary().classes;
+    for config in &configs {
+        config.loss.convention.rule(config.loss.smoothing, classes)?;
+    }
+    let folder = out_folder::choose(args.out.as_deref(), "compare");
+    check_folder(&folder, args.resume)?;
+    out_folder::check_writable(&folder)?;
+
+    let rows: u64 =
+        configs.iter().map(|config| (prepared.summary().train * config.training.epochs) as u64).sum();
+    let progress = Progress::new(rows, configs.len(), global.quiet);
+    let jobs = args.jobs.map(usize::from).unwrap_or_else(rayon::current_num_threads);
+    let control = GridControl {
+        jobs,
+        folder: Some(folder.clone()),
+        resume: args.resume,
+        stop: interrupt::flag(),
+        observer: &progress,
+    };
+    let finished = run_grid(prepared.as_ref(), &configs, &control);
+    progress.finish();
+    let finished = finished?;
+
+    let records = finished.iter().map(|run| run.record.clone()).collect();
+    let comparison = Comparison::new(&args.recipe, &prepared.summary().name, records);
+    write_results(&folder.join("results.parquet"), &finished)?;
+    let document = serde_json::to_vec_pretty(&comparison)?;
+    files::write_bytes(&folder.join(COMPARISON), &document)?;
+    if global.json {
+        return print_json(&comparison);
+    }
+    let summary = prepared.summary();
+    let mut text = format!(
+        "{} on {}: {} training, {} validation, {} test rows, {} classes, {} seed{}\n\n",
+        first.model.name,
+        summary.name,
+        summary.train,
+        summary.validation,
+        summary.test,
+        summary.classes,
+        args.seeds,
+        if args.seeds == 1 { "" } else { "s" }
+    );
+    text.push_str(&people(&comparison));
+    writeln!(text, "\nEverything is in {}", folder.display())?;
+    print(&text)
+}
+
+/// A folder must be new, or with `--resume` hold an unfinished comparison.
+fn check_folder(folder: &std::path::Path, resume: bool) -> candor_recipes::Result<()> {
+    let occupied =
+        |problem: &str| Err(Error::Occupied { path: folder.to_owned(), problem: problem.to_owned() });
+    if folder.join(COMPARISON).exists() {
+        return occupied("holds a finished comparison, which is never overwritten; choose another folder");
+    }
+    let used = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if used && !resume {
+        return occupied("is not empty; go on with --resume or choose another folder");
+    }
+    Ok(())
+}
+
+/// The comparison for people: table, verdict, warnings.
+fn people(comparison: &Comparison) -> String {
+    let variants = comparison.variants();
+    let name = |variant: &Variant| label(variant, &variants);
+    let rows: Vec<Vec<String>> = variants
+        .iter()
+        .map(|variant| {
+            let row = |metric: &str| comparison.row(variant, metric);
+            let spread = |metric: &str, decimals| {
+                row(metric).map_or("-".to_owned(), |row| with_sd(row.mean, row.sd, decimals))
+            };
+            let mean = |metric: &str| row(metric).map_or(f64::NAN, |row| row.mean);
+            let gap = mean("signed_gap");
+            let runs: Vec<f64> = comparison
+                .runs
+                .iter()
+                .filter(|run| run.variant == **variant)
+                .filter_map(|run| run.temperature)
+                .collect();
+            let temperature = runs.iter().sum::<f64>() / runs.len() as f64;
+            let after = row("ece")
+                .and_then(|row| row.after_temperature.as_ref())
+                .map_or(f64::NAN, |after| after.mean);
+            vec![
+                name(variant),
+                spread("accuracy", 4),
+                spread("nll", 3),
+                spread("ece", 3),
+                short(mean("brier"), 3),
+                format!("{}{}", if gap > 0.0 { "+" } else { "" }, short(gap, 3)),
+                short(mean("aurc"), 3),
+                short(temperature, 2),
+                short(after, 3),
+            ]
+        })
+        .collect();
+    let first = if rows.iter().all(|row| row[0].parse::<f64>().is_ok()) { "smoothing" } else { "variant" };
+    let headings = [first, "accuracy", "NLL", "ECE", "Brier", "gap", "AURC", "T", "ECE@T"];
+    let mut text = table(&headings, &rows);
+    text.push_str("mean±sd over seeds; gap: confidence - accuracy; T: temperature; ECE@T: with it\n\n");
+    for sentence in &comparison.verdict {
+        text.push_str(sentence);
+        text.push('\n');
+    }
+    for warning in &comparison.warnings {
+        text.push_str(&format!("warning ({}): {}\n", warning.code, warning.message));
+    }
+    text
+}
+
+/// The strength, and whatever else distinguishes this variant from the others.
+fn label(variant: &Variant, all: &[&Variant]) -> String {
+    let mut parts = vec![format!("{}", variant.smoothing)];
+    let mut note = |name: &str, mine: &str, differs: bool| {
+        if differs {
+            parts.push(format!("{name}={mine}"));
+        }
+    };
+    note("loss", &variant.loss, all.iter().any(|other| other.loss != variant.loss));
+    note("convention", &variant.convention, all.iter().any(|other| other.convention != variant.convention));
+    note("model", &variant.model, all.iter().any(|other| other.model != variant.model));
+    let keys: std::collections::BTreeSet<&String> =
+        all.iter().flat_map(|other| other.settings.keys()).collect();
+    for key in keys {
+        let mine = variant.settings.get(key);
+        note(
+            key,
+            mine.map_or("default", String::as_str),
+            all.iter().any(|other| other.settings.get(key) != mine),
+        );
+    }
+    parts.join(" ")
+}

@@ -1,0 +1,82 @@
+//! `candor data`: the embedded sets, or what is at a path.
+
+use anyhow::Result;
+use candor_recipes::config::DataConfig;
+use candor_recipes::recipe;
+use serde_json::json;
+
+use crate::args::{DataArgs, Global};
+use crate::output::{print, print_json};
+use crate::table::table;
+
+pub fn run(args: &DataArgs, global: &Global) -> Result<()> {
+    match &args.path {
+        None => embedded(global),
+        Some(path) => describe(path, global),
+    }
+}
+
+fn embedded(global: &Global) -> Result<()> {
+    let sets: Vec<(&str, &str, &str)> = recipe::ALL
+        .iter()
+        .flat_map(|recipe| {
+            recipe.info().data.iter().map(|set| (*set, recipe.info().name, recipe.info().formats))
+        })
+        .collect();
+    if global.json {
+        let sets: Vec<_> =
+            sets.iter().map(|(name, recipe, _)| json!({"name": name, "recipe": recipe})).collect();
+        return print_json(&json!({"schema": "candor.data/1", "embedded": sets}));
+    }
+    let rows: Vec<Vec<String>> =
+        sets.iter().map(|(name, recipe, _)| vec![(*name).to_owned(), (*recipe).to_owned()]).collect();
+    let mut text = table(&["embedded set", "recipe"], &rows);
+    for recipe in recipe::ALL {
+        text.push_str(&format!("\n{} also takes {}\n", recipe.info().name, recipe.info().formats));
+    }
+    print(&text)
+}
+
+fn describe(path: &str, global: &Global) -> Result<()> {
+    let config = DataConfig { path: path.to_owned(), ..DataConfig::default() };
+    // The recipes are asked in order; the first error stands if none can read it.
+    let mut first_error = None;
+    for recipe in recipe::ALL {
+        match recipe.prepare(&config) {
+            Ok(prepared) => {
+                let summary = prepared.summary();
+                if global.json {
+                    return print_json(
+                        &json!({"schema": "candor.data/1", "recipe": recipe.info().name, "summary": summary}),
+                    );
+                }
+                let mut text = format!(
+                    "{}: fits recipe {}\n{} classes, input {:?}\n{} training, {} validation, {} test rows with the default split\n\n",
+                    summary.name,
+                    recipe.info().name,
+                    summary.classes,
+                    summary.input,
+                    summary.train,
+                    summary.validation,
+                    summary.test
+                );
+                let rows: Vec<Vec<String>> = summary
+                    .train_classes
+                    .iter()
+                    .enumerate()
+                    .map(|(class, count)| {
+                        let name = summary.class_names.as_ref().and_then(|names| names.get(class).cloned());
+                        vec![name.unwrap_or_else(|| class.to_string()), count.to_string()]
+                    })
+                    .collect();
+                text.push_str(&table(&["class", "training rows"], &rows));
+                return print(&text);
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    match first_error {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,32 @@
+//! One file a command.
+
+mod calibrate;
+mod compare;
+mod data;
+mod eval;
+mod explain;
+mod list;
+mod out_folder;
+mod train;
+
+use anyhow::Result;
+
+use crate::args::{CalibrateCommand, Command, Program};
+
+/// Runs a request.
+pub fn run(program: Program) -> Result<()> {
+    let global = &program.global;
+    if let Some(threads) = global.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
+    }
+    match &program.command {
+        Command::Compare(args) => compare::run(args, global),
+        Command::Train(args) => train::run(args, global),
+        Command::Eval(args) => eval::run(args, global),
+        Command::Calibrate(CalibrateCommand::Fit(args)) => calibrate::fit(args, global),
+        Command::Calibrate(CalibrateCommand::Apply(args)) => calibrate::apply(args, global),
+        Command::Explain(args) => explain::run(args, global),
+        Command::Data(args) => data::run(args, global),
+        Command::List(args) => list::run(args, global),
+    }
+}
