@@ -3,7 +3,6 @@
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> [`report`].
 //! [`theory`] says what a target will do before any training; [`schedules`] change a strength during it.
-#![warn(missing_docs)]
 
 pub mod batch;
 pub mod calibrators;
@@ -23,3 +22,8 @@ pub mod theory;
 pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
 pub use error::{Error, Result};
 pub use targets::{Convention, Targets};
+
+/// The examples of the README, as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
