@@ -216,6 +216,44 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A loss needs something that the batch does not carry.
+    #[error("the loss {loss:?} needs {what}; set it with {how}")]
+    Missing {
+        /// The loss's name.
+        loss: &'static str,
+        /// What is missing.
+        what: &'static str,
+        /// How to give it.
+        how: &'static str,
+    },
+    /// A loss cannot take an option or input that others take.
+    #[error("the loss {loss:?} does not take {what}: {reason}")]
+    Unsupported {
+        /// The loss's name.
+        loss: &'static str,
+        /// What it was given.
+        what: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A finite row whose loss or gradient leaves the range of numbers.
+    #[error(
+        "row {row}: the loss {loss:?} or its gradient is {value} although the logits are finite; they are too large for this loss"
+    )]
+    NonFiniteLoss {
+        /// The loss's name.
+        loss: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A matrix that must be inverted has no inverse.
+    #[error("{what} cannot be inverted: it is singular, or so close to it that the result would be noise")]
+    Singular {
+        /// Which matrix.
+        what: &'static str,
+    },
     /// Two partial states that were made with different settings cannot be merged.
     #[error("these partial results cannot be merged: {what} differs ({left} and {right})")]
     Merge {

@@ -44,6 +44,22 @@ impl Parameter {
         Self { name, summary, kind: ParameterKind::Number { default, min, max } }
     }
 
+    /// Checks a number against the declared range.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] outside it or for NaN, [`Error::ParameterKind`] if the parameter is a word.
+    pub fn check(&self, value: f64) -> Result<()> {
+        match self.kind {
+            ParameterKind::Number { min, max, .. } => crate::error::check_range(self.name, value, min, max),
+            ParameterKind::Choice { .. } => Err(Error::ParameterKind {
+                method: "this method",
+                parameter: self.name,
+                accepted: "a word",
+                got: value.to_string(),
+            }),
+        }
+    }
+
     /// One of a few words.
     pub const fn choice(
         name: &'static str,

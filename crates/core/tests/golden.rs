@@ -155,11 +155,6 @@ fn read_json(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The lines of `methods.txt`: method, label, value and gradient on the logits `[2, -1, 0.5, 0.1]`.
-pub fn methods() -> String {
-    std::fs::read_to_string(folder().join("methods.txt")).expect("the values of published methods")
-}
-
 /// The cases of a family, in the order of its file.
 pub fn family(name: &str) -> Vec<Case> {
     let path = folder().join(format!("{name}.safetensors"));

@@ -16,6 +16,7 @@ const SUM: LossOptions<'static> = LossOptions {
     weighting: Weighting::Label,
     sample_weights: None,
     denominator: None,
+    entropy: false,
 };
 
 fn wide(logits: &[f32]) -> Vec<f64> {

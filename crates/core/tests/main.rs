@@ -1,15 +1,25 @@
 //! The integration tests of the core crate, as one binary: what holds across modules, through the public API.
 
+/// What every registered loss promises.
+mod conformance;
 /// Values and gradients of PyTorch's cross-entropy.
 mod cross_entropy;
+/// The predictive entropy of the vectorised cross-entropy.
+mod entropy;
+/// Losses that are the same by theory.
+mod identities;
 /// What must not change a result: threads, position, shifts, masks, permutations.
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
+/// Published losses against values and gradients computed elsewhere.
+mod methods;
 /// Every error, produced once.
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
 mod schedules;
+/// Values and gradients of PyTorch's binary cross-entropy.
+mod sigmoids;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
 /// Conventions of the source tree.
@@ -21,3 +31,5 @@ mod golden;
 mod problem;
 /// Runs a loss in every way that it can be called.
 mod run;
+/// Batches to try losses on, and losses by name.
+mod trial;

@@ -33,6 +33,7 @@ fn value_bits(value: &LossValue) -> Vec<u64> {
         value.nll,
         value.accuracy,
         value.confidence,
+        value.entropy,
         value.denominator,
         value.rows as f64,
         value.ignored as f64,

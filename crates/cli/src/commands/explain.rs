@@ -3,17 +3,25 @@
 use anyhow::Result;
 use candor::Convention;
 use candor::theory::Explanation;
+use serde::Serialize;
 
 use crate::args::{ExplainArgs, Global};
 use crate::output::{print, print_json};
 use crate::table::table;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+}
 
 pub fn run(args: &ExplainArgs, global: &Global) -> Result<()> {
     let convention: Convention = args.convention.parse()?;
     let explanation =
         Explanation::new(args.smoothing, convention, args.classes)?.with_accuracy(args.accuracy)?;
     if global.json {
-        return print_json(&explanation);
+        return print_json(&Document { schema: "candor.explain/1", explanation: &explanation });
     }
     let number = |value: f64| format!("{value:.6}");
     let optional = |value: Option<f64>| value.map_or("infinite".to_owned(), number);

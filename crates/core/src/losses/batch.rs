@@ -2,7 +2,7 @@
 
 use super::{LossOptions, Step};
 use crate::batch::Buffers;
-use crate::targets::Targets;
+use crate::targets::{DenseRows, Targets};
 
 /// What a loss is computed on, and where its results go.
 ///
@@ -26,12 +26,20 @@ pub struct Batch<'a, T> {
     pub(crate) options: LossOptions<'a>,
     pub(crate) losses: Option<&'a mut [T]>,
     pub(crate) step: Step,
+    pub(crate) teacher: Option<DenseRows<'a>>,
 }
 
 impl<'a, T> Batch<'a, T> {
     /// The plain mean loss of these logits against these targets.
     pub fn new(buffers: Buffers<'a, T>, targets: &'a Targets<'a>) -> Self {
-        Self { buffers, targets, options: LossOptions::default(), losses: None, step: Step::default() }
+        Self {
+            buffers,
+            targets,
+            options: LossOptions::default(),
+            losses: None,
+            step: Step::default(),
+            teacher: None,
+        }
     }
 
     /// With another reduction, weights or denominator.
@@ -49,6 +57,13 @@ impl<'a, T> Batch<'a, T> {
     /// At this point of a training, for losses that depend on it.
     pub fn at(mut self, step: Step) -> Self {
         self.step = step;
+        self
+    }
+
+    /// With a teacher's logits `[n, n_classes]`, for distillation. Log-probabilities do as well: the
+    /// softmax of both is the same.
+    pub fn teacher(mut self, logits: DenseRows<'a>) -> Self {
+        self.teacher = Some(logits);
         self
     }
 

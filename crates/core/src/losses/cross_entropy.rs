@@ -7,7 +7,7 @@ use super::{Accepts, Batch, Entry, GradientKind, Loss, LossInfo, LossOptions, Lo
 use crate::batch::Scalar;
 use crate::error::Result;
 use crate::kernels::isa::Isa;
-use crate::kernels::softmax_cross_entropy::{reference_row, row_f32};
+use crate::kernels::softmax_cross_entropy::{Setting, reference_row, row_f32};
 use crate::targets::{DenseRows, RowBackground, RowExplicit, RowTarget, Targets};
 
 pub(super) const ENTRY: Entry = Entry { info: &INFO, make: |_| Ok(Box::new(CrossEntropy)) };
@@ -17,6 +17,7 @@ const INFO: LossInfo = LossInfo {
     summary: "cross-entropy between the target and the softmax of the logits; with a smoothed target, label smoothing",
     formula: "-Σ q_k ln p_k",
     parameters: &[],
+    plain: &[],
     paper: "Szegedy et al. 2016, arXiv:1512.00567 (with uniform smoothing)",
     accepts: Accepts::Targets,
     gradient: GradientKind::Exact,
@@ -104,8 +105,9 @@ pub fn value_grad_on(isa: Isa, batch: Batch<'_, f32>) -> Result<LossValue> {
     let narrow: Option<Vec<f32>> = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
     let weights = class_weights.zip(narrow.as_deref());
     let second = SecondInput::new(batch.targets);
+    let setting = Setting { isa, entropy: batch.options.entropy };
     sweep_rows(batch, |row, buffers, target, scale| {
-        row_f32(isa, row, buffers, target, second.row(row, n_classes, &target), weights, scale)
+        row_f32(setting, row, buffers, target, second.row(row, n_classes, &target), weights, scale)
     })
 }
 

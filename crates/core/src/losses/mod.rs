@@ -3,21 +3,88 @@
 //! A loss takes logits `[n, n_classes]` and [`Targets`](crate::Targets), and returns its value, its gradient and,
 //! from the same sweep, the un-smoothed NLL, accuracy and confidence. Registered in [`ALL`].
 
+mod acls;
+mod backward_correction;
 mod batch;
+mod binary_cross_entropy;
+mod bootstrap_hard;
+mod bootstrap_soft;
+mod brier;
+mod confidence_penalty;
 mod cross_entropy;
+mod distillation;
+mod dual_focal;
+mod flsd53;
+mod focal;
+mod form;
+mod forward_correction;
+mod generalised_cross_entropy;
+mod hierarchical_cross_entropy;
+mod label_relaxation;
+mod logit_norm;
+mod logit_penalty;
+mod maxsup;
+mod mbls;
+mod mdca;
+mod mlslr;
+mod mmce;
+mod online_label_smoothing;
 mod options;
+mod poly1;
+mod row;
+mod row_loss;
+mod scratch;
+mod softmax;
 mod state;
 mod sweep;
+mod symmetric_cross_entropy;
+mod tf_kd;
+mod transition;
+mod zipf;
 
+#[cfg(test)]
+mod on_row;
+
+pub use acls::Acls;
+pub use backward_correction::BackwardCorrection;
 pub use batch::Batch;
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub use bootstrap_hard::BootstrapHard;
+pub use bootstrap_soft::BootstrapSoft;
+pub use brier::Brier;
+pub use confidence_penalty::ConfidencePenalty;
 pub use cross_entropy::{CrossEntropy, reference, value_grad_on};
+pub use distillation::Distillation;
+pub use dual_focal::DualFocal;
+pub use flsd53::Flsd53;
+pub use focal::Focal;
+pub use form::Form;
+pub use forward_correction::ForwardCorrection;
+pub use generalised_cross_entropy::GeneralisedCrossEntropy;
+pub use hierarchical_cross_entropy::HierarchicalCrossEntropy;
+pub use label_relaxation::LabelRelaxation;
+pub use logit_norm::LogitNorm;
+pub use logit_penalty::LogitPenalty;
+pub use maxsup::MaxSup;
+pub use mbls::Mbls;
+pub use mdca::Mdca;
+pub use mlslr::Mlslr;
+pub use mmce::Mmce;
+pub use online_label_smoothing::OnlineLabelSmoothing;
 pub use options::{LossOptions, Reduction, Weighting};
+pub use poly1::Poly1;
+pub use row::{Row, Work};
+pub use row_loss::RowLoss;
 pub use state::{LossState, Step};
 pub use sweep::{LossValue, sweep_rows};
+pub use symmetric_cross_entropy::SymmetricCrossEntropy;
+pub use tf_kd::TeacherFreeKd;
+pub use transition::Transition;
+pub use zipf::Zipf;
 
 use std::collections::BTreeMap;
 
-use crate::batch::Scalar;
+use crate::batch::{Logits, Scalar};
 use crate::error::Result;
 use crate::parameters::{Parameter, ParameterValue, Parameters};
 
@@ -53,6 +120,8 @@ pub struct LossInfo {
     pub formula: &'static str,
     /// The parameters with their published values.
     pub parameters: &'static [Parameter],
+    /// Values of parameters at which the loss is the plain cross-entropy; empty if there are none.
+    pub plain: &'static [(&'static str, f64)],
     /// Where it was published.
     pub paper: &'static str,
     /// What it accepts as targets.
@@ -67,8 +136,7 @@ pub struct LossInfo {
 
 /// A loss over logits.
 ///
-/// Implement it to plug in a loss of your own; separable ones need a row function and
-/// [`sweep_rows`] only.
+/// Implement it to plug in a loss of your own; one that is separable by row is shorter as a [`RowLoss`].
 pub trait Loss: std::fmt::Debug + Send + Sync {
     /// The name, formula and source.
     fn info(&self) -> &'static LossInfo;
@@ -82,6 +150,15 @@ pub trait Loss: std::fmt::Debug + Send + Sync {
     /// Called after the last batch of each epoch.
     fn end_epoch(&self, state: &mut LossState) {
         let _ = state;
+    }
+
+    /// The same loss with what its gradient holds fixed taken from these logits for good: the gradient of
+    /// this loss at the logits is the exact gradient of that one. `None` if nothing is held fixed.
+    ///
+    /// For checks by differences, of losses of [`GradientKind::StopGradient`].
+    fn frozen(&self, logits: Logits<'_, f64>) -> Option<Box<dyn Loss>> {
+        let _ = logits;
+        None
     }
 
     /// Value and gradient in single precision.
@@ -122,7 +199,36 @@ pub struct Entry {
 }
 
 /// Every loss, in the order of `candor list`.
-pub const ALL: &[Entry] = &[cross_entropy::ENTRY];
+pub const ALL: &[Entry] = &[
+    cross_entropy::ENTRY,
+    binary_cross_entropy::ENTRY,
+    confidence_penalty::ENTRY,
+    online_label_smoothing::ENTRY,
+    label_relaxation::ENTRY,
+    mbls::ENTRY,
+    acls::ENTRY,
+    maxsup::ENTRY,
+    logit_penalty::ENTRY,
+    logit_norm::ENTRY,
+    zipf::ENTRY,
+    tf_kd::ENTRY,
+    distillation::ENTRY,
+    bootstrap_soft::ENTRY,
+    bootstrap_hard::ENTRY,
+    forward_correction::ENTRY,
+    backward_correction::ENTRY,
+    focal::ENTRY,
+    flsd53::ENTRY,
+    dual_focal::ENTRY,
+    poly1::ENTRY,
+    mdca::ENTRY,
+    mmce::ENTRY,
+    generalised_cross_entropy::ENTRY,
+    symmetric_cross_entropy::ENTRY,
+    brier::ENTRY,
+    hierarchical_cross_entropy::ENTRY,
+    mlslr::ENTRY,
+];
 
 /// The registered loss of this name, with the given parameters over its defaults.
 ///

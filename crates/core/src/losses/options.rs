@@ -66,4 +66,7 @@ pub struct LossOptions<'a> {
     /// Divides the weighted sum instead of this batch's own denominator: the number of rows, tokens or
     /// sentences of all the batches that are accumulated, so that accumulation changes nothing.
     pub denominator: Option<f64>,
+    /// Whether the mean predictive entropy is wanted too; off by default, since it costs the vectorised
+    /// cross-entropy 5 to 13 % of its time.
+    pub entropy: bool,
 }

@@ -12,7 +12,7 @@ use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
 use crate::targets::{Explicit, RowTarget, Targets};
 
 /// Rows of one sum.
-const BLOCK_ROWS: usize = 1024;
+pub(super) const BLOCK_ROWS: usize = 1024;
 /// Values below which splitting the work further costs more than it gains.
 const GRAIN_VALUES: usize = 1 << 15;
 
@@ -28,6 +28,9 @@ pub struct LossValue {
     pub accuracy: f64,
     /// Mean of the largest probability over the counted rows; NaN if no row counts.
     pub confidence: f64,
+    /// Mean entropy of the predicted distributions over the counted rows, in nats; NaN unless
+    /// [`LossOptions::entropy`] asks for it, and if no row counts.
+    pub entropy: f64,
     /// Number of rows that count.
     pub rows: usize,
     /// Number of ignored rows.
@@ -42,6 +45,7 @@ struct Totals {
     loss: f64,
     nll: f64,
     confidence: f64,
+    entropy: f64,
     correct: u64,
     rows: u64,
 }
@@ -52,6 +56,7 @@ impl Totals {
             loss: self.loss + other.loss,
             nll: self.nll + other.nll,
             confidence: self.confidence + other.confidence,
+            entropy: self.entropy + other.entropy,
             correct: self.correct + other.correct,
             rows: self.rows + other.rows,
         }
@@ -100,6 +105,7 @@ where
         nll: mean(totals.nll),
         accuracy: if labelled { mean(totals.correct as f64) } else { f64::NAN },
         confidence: mean(totals.confidence),
+        entropy: if options.entropy { mean(totals.entropy) } else { f64::NAN },
         rows: counted,
         ignored: n_rows - counted,
         denominator,
@@ -107,7 +113,7 @@ where
 }
 
 /// Weights must fit and be finite and not negative.
-fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -> Result<()> {
+pub(super) fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -> Result<()> {
     let Some(weights) = weights else { return Ok(()) };
     if weights.len() != expected {
         let what = if what == "class weight" { "class weights" } else { "sample weights" };
@@ -121,13 +127,13 @@ fn check_weights(what: &'static str, weights: Option<&[f64]>, expected: usize) -
 
 /// The weight of a row's loss, where weights do not act class by class.
 #[derive(Clone, Copy)]
-struct RowWeights<'a> {
+pub(super) struct RowWeights<'a> {
     class_weights: Option<&'a [f64]>,
     sample_weights: Option<&'a [f64]>,
 }
 
 impl<'a> RowWeights<'a> {
-    fn new(options: &LossOptions<'a>) -> Self {
+    pub(super) fn new(options: &LossOptions<'a>) -> Self {
         let by_label = options.weighting == Weighting::Label;
         Self {
             class_weights: options.class_weights.filter(|_| by_label),
@@ -135,7 +141,7 @@ impl<'a> RowWeights<'a> {
         }
     }
 
-    fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
+    pub(super) fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
         let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
         class * self.sample_weights.map_or(1.0, |weights| weights[row])
     }
@@ -265,6 +271,7 @@ impl<F> Context<'_, F> {
                         loss: row_loss,
                         nll: found.nll,
                         confidence: found.confidence,
+                        entropy: found.entropy,
                         correct: u64::from(found.correct),
                         rows: 1,
                     };

@@ -1,0 +1,7 @@
+//! The program as its users meet it: results, files, errors and exit statuses.
+
+mod errors;
+mod evaluation;
+mod program;
+mod resume;
+mod training;
