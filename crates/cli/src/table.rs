@@ -25,6 +25,29 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Columns of the text that people read.
+const WIDTH: usize = 80;
+
+/// Breaks a paragraph at spaces, into lines of at most 80 columns where words allow.
+pub fn paragraph(text: &str) -> String {
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in text.split_whitespace() {
+        let needed = word.chars().count();
+        if length > 0 && length + 1 + needed > WIDTH {
+            lines.push('\n');
+            length = 0;
+        } else if length > 0 {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += needed;
+    }
+    lines.push('\n');
+    lines
+}
+
 /// A number with so many decimals and no zero before the point.
 pub fn short(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
@@ -54,6 +77,13 @@ mod tests {
     fn columns_line_up() {
         let text = table(&["name", "x"], &[vec!["a".into(), "1".into()], vec!["long".into(), "22".into()]]);
         assert_eq!(text, "name   x\na      1\nlong  22\n");
+    }
+
+    #[test]
+    fn paragraphs_break_at_eighty_columns() {
+        let text = paragraph(&"four ".repeat(40));
+        assert!(text.lines().all(|line| line.chars().count() <= 80) && text.lines().count() == 3, "{text}");
+        assert_eq!(paragraph("a  b"), "a b\n");
     }
 
     #[test]

@@ -97,7 +97,10 @@ fn predictions_that_cannot_be_judged_are_refused_with_row_and_reason() {
     let message = eval("logits", &[], &[]);
     assert!(message.contains("no predictions"), "{message}");
     let message = eval("logits", &[0.0, 1.0, 2.0, 3.0], &[0]);
-    assert!(message.contains("labels") && message.contains("1") && message.contains("2 are needed"), "{message}");
+    assert!(
+        message.contains("labels") && message.contains("1") && message.contains("2 are needed"),
+        "{message}"
+    );
     let message = eval("logits", &[0.0, 1.0, f32::NAN, 3.0], &[0, 1]);
     assert!(message.contains("row 1, class 0") && message.contains("NaN"), "{message}");
     let message = eval("logits", &[0.0, 1.0, f32::INFINITY, 3.0], &[0, 1]);
@@ -120,7 +123,12 @@ fn files_of_another_kind_are_refused() {
     std::fs::write(folder.path().join("text.npy"), "hello").unwrap();
     std::fs::write(folder.path().join("x.parquet"), "hello").unwrap();
     let labels = path("labels.npy");
-    for (file, words) in [("int.npy", "float"), ("flat.npy", "[rows, classes]"), ("text.npy", "not a NumPy array"), ("none.npy", "none.npy")] {
+    for (file, words) in [
+        ("int.npy", "float"),
+        ("flat.npy", "[rows, classes]"),
+        ("text.npy", "not a NumPy array"),
+        ("none.npy", "none.npy"),
+    ] {
         let message = refused(&format!("eval --logits {} --labels {labels}", path(file)));
         assert!(message.contains(words) && message.contains(file), "{message}");
     }
@@ -129,7 +137,7 @@ fn files_of_another_kind_are_refused() {
     assert!(refused("eval").contains("no predictions given"));
     assert!(refused(&format!("eval --logits {}", path("flat.npy"))).contains("--labels"));
     assert!(refused("eval x.parquet --bins 0").contains("x.parquet"));
-    assert!(refused("eval x.parquet --binning wide").contains("did you mean \"equal_width\""));
+    assert!(refused("eval x.parquet --binning equal_widt").contains("did you mean \"equal_width\""));
     std::fs::write(folder.path().join("map.json"), "{}").unwrap();
     let message = refused(&format!("calibrate apply --map {} x.parquet --out y.parquet", path("map.json")));
     assert!(message.contains("map.json"), "{message}");

@@ -25,7 +25,10 @@ fn a_worked_example_by_hand() {
     let document = json(&format!("eval {arguments} --bins 2"));
     let value = |name: &str| document["metrics"][name]["value"].as_f64().unwrap();
     assert_eq!(document["schema"], "candor.eval/1");
-    assert_eq!((&document["n"], &document["classes"], &document["input"]), (&4.into(), &2.into(), &"probs".into()));
+    assert_eq!(
+        (&document["n"], &document["classes"], &document["input"]),
+        (&4.into(), &2.into(), &"probs".into())
+    );
     assert!((value("accuracy") - 0.75).abs() < 1e-12);
     // 2(0.04 + 0.36 + 0.09 + 0.01)/4, and one bin with confidence 0.75.
     assert!((value("brier") - 0.25).abs() < 1e-7, "{}", value("brier"));
@@ -71,7 +74,10 @@ fn people_get_a_table_and_a_list_of_everything() {
     let (logits, labels) = overconfident(500);
     let text = ok(&format!("eval {}", write_predictions(folder.path(), "logits", &logits, 2, &labels)));
     assert!(text.contains("accuracy") && text.contains("if calibrated"), "{text}");
-    assert!(text.lines().filter(|line| !line.contains("npy")).all(|line| line.chars().count() <= 100), "{text}");
+    assert!(
+        text.lines().filter(|line| !line.contains("npy")).all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
     let list = json("list");
     for kind in ["losses", "targets", "metrics", "calibrators", "recipes"] {
         let entries = list[kind].as_array().unwrap();
@@ -89,7 +95,9 @@ fn explanations_are_the_published_values() {
         let got = document[key].as_f64().unwrap();
         assert!((got - want).abs() < 1e-6, "{key}: {got}");
     };
-    for (key, want) in [("target_true", 0.91), ("margin", 4.510_860), ("loss_floor", 0.500_288), ("lipschitz_l2", 1.344_991)] {
+    for (key, want) in
+        [("target_true", 0.91), ("margin", 4.510_860), ("loss_floor", 0.500_288), ("lipschitz_l2", 1.344_991)]
+    {
         close(&uniform, key, want);
     }
     assert_eq!(uniform["schema"], "candor.explain/1");

@@ -33,7 +33,11 @@ pub fn refused(arguments: &str) -> String {
     let output = candor(arguments);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "candor {arguments}: {message}");
-    assert!(output.stdout.is_empty(), "candor {arguments} printed {:?}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.stdout.is_empty(),
+        "candor {arguments} printed {:?}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     assert!(!message.contains("panicked"), "{message}");
     message
 }
@@ -53,7 +57,13 @@ pub fn write_npy(path: &Path, descr: &str, shape: &str, data: &[u8]) {
 }
 
 /// Writes scores `[rows, classes]` and labels `[rows]`; returns the paths in the program's words.
-pub fn write_predictions(folder: &Path, kind: &str, scores: &[f32], classes: usize, labels: &[i64]) -> String {
+pub fn write_predictions(
+    folder: &Path,
+    kind: &str,
+    scores: &[f32],
+    classes: usize,
+    labels: &[i64],
+) -> String {
     let rows = scores.len() / classes;
     let data: Vec<u8> = scores.iter().flat_map(|v| v.to_le_bytes()).collect();
     write_npy(&folder.join("scores.npy"), "<f4", &format!("{rows}, {classes}"), &data);
@@ -76,7 +86,9 @@ pub fn write_images(folder: &Path, train: usize, test: usize) {
     for (part, n) in [("train", train), ("t10k", test)] {
         let labels: Vec<u8> = (0..n).map(|i| (i % 10) as u8).collect();
         let pixels: Vec<u8> = (0..n)
-            .flat_map(|i| (0..16).map(move |p| if p == i % 10 { 200 } else { ((i * 31 + p * 17) % 90) as u8 }))
+            .flat_map(|i| {
+                (0..16).map(move |p| if p == i % 10 { 200 } else { ((i * 31 + p * 17) % 90) as u8 })
+            })
             .collect();
         write_idx(&folder.join(format!("{part}-images-idx3-ubyte")), &[n as u32, 4, 4], &pixels);
         write_idx(&folder.join(format!("{part}-labels-idx1-ubyte")), &[n as u32], &labels);
@@ -86,7 +98,9 @@ pub fn write_images(folder: &Path, train: usize, test: usize) {
 /// Names of everything in a folder.
 pub fn listing(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
-        .map(|entries| entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect())
+        .map(|entries| {
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+        })
         .unwrap_or_default();
     names.sort();
     names

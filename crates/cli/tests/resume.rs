@@ -10,9 +10,16 @@ const SETTINGS: &str = "train --epochs 30 --smoothing 0.1 --checkpoint-steps 4 -
 
 /// Everything that a run leaves but wall-clock figures.
 fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    ["config.toml", "metrics.jsonl", "model.safetensors", "predictions.parquet", "validation.parquet", "result.json"]
-        .map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap()))
-        .to_vec()
+    [
+        "config.toml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "predictions.parquet",
+        "validation.parquet",
+        "result.json",
+    ]
+    .map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap()))
+    .to_vec()
 }
 
 #[test]
@@ -59,7 +66,7 @@ fn another_configuration_or_a_damaged_checkpoint_is_not_resumed() {
     ok(&run(""));
     std::fs::remove_file(out.join("result.json")).unwrap();
     assert!(refused(&run("")).contains("--resume"));
-    assert!(refused(&run("--resume --epochs 4")).contains("another configuration") || refused(&run("--resume --seed 4")).contains("another configuration"));
+    assert!(refused(&run("--resume --seed 4")).contains("another configuration"));
     let checkpoint = out.join("checkpoints/latest.checkpoint");
     let mut bytes = std::fs::read(&checkpoint).unwrap();
     let middle = bytes.len() / 2;

@@ -234,6 +234,9 @@ pub fn variant(config: &Config) -> Variant {
             settings.insert(key.to_owned(), value);
         }
     };
+    if config.model.name == "resnet" {
+        note("depth", config.model.depth.to_string(), default.model.depth.to_string());
+    }
     note("optimizer", config.optimizer.name.clone(), default.optimizer.name);
     note("lr", config.optimizer.lr.to_string(), default.optimizer.lr.to_string());
     if let Some(decay) = config.optimizer.weight_decay {

@@ -44,6 +44,12 @@ pub trait Prepared: Send + Sync {
     /// What the data is and how it was split.
     fn summary(&self) -> &DataSummary;
 
+    /// Checks that a configuration fits the data, before any work.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data.
+    fn check(&self, config: &Config) -> Result<()>;
+
     /// Trains one model.
     ///
     /// # Errors

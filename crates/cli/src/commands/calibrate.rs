@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{ApplyArgs, FitArgs, Global};
 use crate::inputs;
 use crate::output::{print, print_json};
-use crate::table::{short, table};
+use crate::table::{paragraph, short, table};
 
 /// A fitted map as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
     text.push_str(&before_after(&map.before, &map.after));
     text.push_str("The figures are of the fitted rows; judge the map on others.\n");
     for warning in &map.warnings {
-        text.push_str(&format!("warning ({}): {}\n", warning.code, warning.message));
+        text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
     }
     print(&text)
 }

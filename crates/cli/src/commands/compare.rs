@@ -12,7 +12,7 @@ use crate::args::{CompareArgs, Global};
 use crate::interrupt;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
-use crate::table::{short, table, with_sd};
+use crate::table::{paragraph, short, table, with_sd};
 
 /// Strengths that are compared unless others are given.
 const DEFAULT_STRENGTHS: [&str; 4] = ["0", "0.05", "0.1", "0.2"];
@@ -28,9 +28,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let configs = grid(&layers, &axes, args.seeds)?;
     let Some(first) = configs.first() else { return Ok(()) };
     let prepared = recipe.prepare(&first.data)?;
-    let classes = prepared.summary().classes;
     for config in &configs {
-        config.loss.convention.rule(config.loss.smoothing, classes)?;
+        prepared.check(config)?;
     }
     let folder = out_folder::choose(args.out.as_deref(), "compare");
     check_folder(&folder, args.resume)?;
@@ -131,11 +130,10 @@ fn people(comparison: &Comparison) -> String {
     let mut text = table(&headings, &rows);
     text.push_str("mean±sd over seeds; gap: confidence - accuracy; T: temperature; ECE@T: with it\n\n");
     for sentence in &comparison.verdict {
-        text.push_str(sentence);
-        text.push('\n');
+        text.push_str(&paragraph(sentence));
     }
     for warning in &comparison.warnings {
-        text.push_str(&format!("warning ({}): {}\n", warning.code, warning.message));
+        text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
     }
     text
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::args::{EvalArgs, Global};
 use crate::inputs;
 use crate::output::{print, print_json};
-use crate::table::{short, table};
+use crate::table::{paragraph, short, table};
 
 #[derive(Serialize)]
 struct EvalDocument<'a> {
@@ -51,7 +51,7 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     );
     text.push_str(&figures(&evaluation));
     for warning in warnings(&evaluation) {
-        text.push_str(&format!("warning ({}): {}\n", warning.code, warning.message));
+        text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
     }
     print(&text)
 }

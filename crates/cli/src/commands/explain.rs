@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::{ExplainArgs, Global};
 use crate::output::{print, print_json};
-use crate::table::table;
+use crate::table::{paragraph, table};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -45,8 +45,11 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<()> {
     );
     text.push_str(&table(&["", "value"], &rows));
     text.push_str(&format!(
-        "\nThe margin is where a label is certain; the under-confidence is that of a model with accuracy {}\nwhich fits the smoothed targets perfectly: about how far its confidence will stay below its accuracy.\n",
-        args.accuracy
+        "\n{}",
+        paragraph(&format!(
+            "The margin is where a label is certain; the under-confidence is that of a model with accuracy {} which fits the smoothed targets perfectly: about how far its confidence will stay below its accuracy.",
+            args.accuracy
+        ))
     ));
     print(&text)
 }

@@ -31,7 +31,7 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
     let folder = out_folder::choose(args.out.as_deref(), "train");
     let config = configuration(args, &folder)?;
     let prepared = recipe::by_name(&config.recipe)?.prepare(&config.data)?;
-    config.loss.convention.rule(config.loss.smoothing, prepared.summary().classes)?;
+    prepared.check(&config)?;
     out_folder::check_writable(&folder)?;
     let progress = Progress::new((prepared.summary().train * config.training.epochs) as u64, 1, global.quiet);
     let control = Control {

@@ -71,6 +71,7 @@ pub const ALL: &[Key] = &[
     key("data.split_seed", Kind::Integer, false, "Seed of the split, independent of --seed"),
     key("model.name", Kind::Text, true, "Model"),
     key("model.hidden", Kind::Integers, false, "Widths of the hidden layers, such as 128 or 512,512"),
+    key("model.depth", Kind::Integer, true, "Layers of resnet: 8, 14, 20, 32, …"),
     key("loss.name", Kind::Text, true, "Loss (candor list losses)"),
     key("loss.smoothing", Kind::Float, true, "Smoothing strength"),
     key("loss.convention", Kind::Text, true, "What the strength means: uniform or off_class"),

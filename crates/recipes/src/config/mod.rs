@@ -62,8 +62,10 @@ pub struct DataConfig {
 pub struct ModelConfig {
     /// The model's name.
     pub name: String,
-    /// Widths of the hidden layers.
+    /// Widths of the hidden layers of `mlp`; the one of `lenet`.
     pub hidden: Vec<usize>,
+    /// Layers of `resnet`: 6n+2.
+    pub depth: usize,
 }
 
 /// Which loss and smoothing.
@@ -168,7 +170,7 @@ impl Default for DataConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: "mlp".to_owned(), hidden: vec![128] }
+        Self { name: "mlp".to_owned(), hidden: vec![128], depth: 20 }
     }
 }
 
@@ -244,6 +246,7 @@ impl Config {
         for width in &self.model.hidden {
             count("model.hidden", *width, 1)?;
         }
+        count("model.depth", self.model.depth, 1)?;
         let optimizer = &self.optimizer;
         number("optimizer.lr", optimizer.lr, f64::MIN_POSITIVE, 1e6)?;
         optional("optimizer.weight_decay", optimizer.weight_decay, 0.0, 1e6)?;

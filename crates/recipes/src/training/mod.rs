@@ -12,8 +12,9 @@ pub mod split;
 mod weights;
 
 pub use run_folder::RunFolder;
-pub use weights::{read_weights, write_weights};
+pub use weights::{read_metadata, read_weights, write_weights};
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -69,6 +70,12 @@ pub trait Task {
     /// # Errors
     /// Predictions that cannot be read back.
     fn predict_test(&self, model: &Self::Model, device: &Device) -> Result<Predictions>;
+
+    /// What a weights file must say so that the model can be used without its run.
+    ///
+    /// # Errors
+    /// A description that cannot be written.
+    fn metadata(&self, config: &Config) -> Result<BTreeMap<String, String>>;
 }
 
 /// Figures of one part of the data in one epoch.
@@ -300,7 +307,7 @@ pub fn run<T: Task>(task: &T, config: &Config, loss: LossModule, control: &Contr
     let validation = task.predict_validation(&model, &device)?;
     let test = task.predict_test(&model, &device)?;
     if let Some(folder) = &control.folder {
-        write_weights(&folder.join("model.safetensors"), &model)?;
+        write_weights(&folder.join("model.safetensors"), &model, &task.metadata(config)?)?;
         if let Some(validation) = &validation {
             write_parquet(&folder.join("validation.parquet"), validation)?;
         }

@@ -10,17 +10,29 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Where a traversal stands, and whether weights there are stored transposed by Burn.
+/// Where a traversal stands, and what Burn stores differently there.
 #[derive(Default)]
 struct Place {
     path: Vec<String>,
-    containers: Vec<bool>,
+    containers: Vec<Container>,
+}
+
+/// What a parameter belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Linear,
+    BatchNorm,
+    Other,
 }
 
 impl Place {
     fn enter(&mut self, name: &str, container: &str) {
         self.path.push(name.to_owned());
-        self.containers.push(container == "Struct:Linear");
+        self.containers.push(match container {
+            "Struct:Linear" => Container::Linear,
+            "Struct:BatchNorm" => Container::BatchNorm,
+            _ => Container::Other,
+        });
     }
 
     fn exit(&mut self) {
@@ -28,13 +40,29 @@ impl Place {
         self.containers.pop();
     }
 
-    /// Burn keeps the weight of a linear layer as `[in, out]`, PyTorch as `[out, in]`.
-    fn transposed(&self, rank: usize) -> bool {
-        rank == 2 && self.containers.iter().rev().nth(1).copied().unwrap_or(false)
+    /// The container of the parameter itself.
+    fn container(&self) -> Container {
+        self.containers.last().copied().unwrap_or(Container::Other)
     }
 
+    /// Burn keeps the weight of a linear layer as `[in, out]`, PyTorch as `[out, in]`.
+    fn transposed(&self, rank: usize) -> bool {
+        rank == 2 && self.container() == Container::Linear
+    }
+
+    /// PyTorch's name: the scale and shift of a normalisation are called weight and bias there.
     fn name(&self) -> String {
-        self.path.join(".")
+        let mut path = self.path.clone();
+        if self.container() == Container::BatchNorm
+            && let Some(last) = path.last_mut()
+        {
+            match last.as_str() {
+                "gamma" => *last = "weight".to_owned(),
+                "beta" => *last = "bias".to_owned(),
+                _ => {}
+            }
+        }
+        path.join(".")
     }
 }
 
@@ -69,11 +97,22 @@ impl ModuleVisitor for Reader {
     }
 }
 
-/// Writes the weights of a model: single precision, names such as `layers.0.weight`, linear weights `[out, in]`.
+/// Reads what a weights file says about itself.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] for a file that is no safetensors file.
+pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
+    let bytes = files::read(path)?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|error| Error::format(path, format!("not readable as safetensors: {error}")))?;
+    Ok(metadata.metadata().clone().unwrap_or_default().into_iter().collect())
+}
+
+/// Writes the weights of a model with what describes it: single precision, names such as `layers.0.weight`, linear weights `[out, in]`.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn write_weights<M: Module>(path: &Path, model: &M) -> Result<()> {
+pub fn write_weights<M: Module>(path: &Path, model: &M, metadata: &BTreeMap<String, String>) -> Result<()> {
     let mut reader = Reader::default();
     model.visit(&mut reader);
     if let Some(problem) = reader.failed {
@@ -89,7 +128,8 @@ pub fn write_weights<M: Module>(path: &Path, model: &M) -> Result<()> {
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
         .map_err(|error| Error::Internal(error.to_string()))?;
-    let document = safetensors::serialize(views, None).map_err(|error| Error::Internal(error.to_string()))?;
+    let document = safetensors::serialize(views, Some(metadata.clone().into_iter().collect()))
+        .map_err(|error| Error::Internal(error.to_string()))?;
     files::write_bytes(path, &document)
 }
 

@@ -132,10 +132,7 @@ struct Source {
 /// A path that is neither an embedded set nor a folder of images, damaged files, labels that do not fit, a
 /// split that leaves a part empty.
 pub fn load(config: &DataConfig) -> Result<Split> {
-    let source = match config.path.as_str() {
-        "digits" => digits()?,
-        path => idx_folder(Path::new(path))?,
-    };
+    let source = read_source(&config.path)?;
     let classes = check_classes(&source)?;
     let labels = &source.images.labels;
     let rows: Vec<usize> = (0..source.images.len()).collect();
@@ -192,6 +189,22 @@ pub fn load(config: &DataConfig) -> Result<Split> {
         normalisation,
         summary,
     })
+}
+
+/// The images that a finished model is asked about: the test part, or all rows of a set without one.
+///
+/// # Errors
+/// Those of [`load`], but for the split.
+pub fn load_for_prediction(path: &str) -> Result<Images> {
+    let source = read_source(path)?;
+    Ok(source.test.unwrap_or(source.images))
+}
+
+fn read_source(path: &str) -> Result<Source> {
+    match path {
+        "digits" => digits(),
+        path => idx_folder(Path::new(path)),
+    }
 }
 
 /// The number of classes: one more than the largest label, where every class occurs in every part.

@@ -1,4 +1,4 @@
-//! Image classification: embedded digits, IDX files of the MNIST family; multilayer perceptron.
+//! Image classification: embedded digits, files of the MNIST and CIFAR families; three models.
 //!
 //! The flow is [`data`] (read, check, split, normalise) -> [`model`] -> [`train`].
 
@@ -15,10 +15,13 @@ use crate::recipe::{Prepared, Recipe, RecipeInfo};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Vision;
 
+/// The models' names.
+const MODELS: &[&str] = &["mlp", "lenet", "resnet"];
+
 const INFO: RecipeInfo = RecipeInfo {
     name: "vision",
-    summary: "image classification with a multilayer perceptron",
-    models: &["mlp"],
+    summary: "image classification with a perceptron, a small convolutional net or a residual net",
+    models: MODELS,
     data: &["digits"],
     formats: "a folder of IDX files (MNIST family), plain or gzip",
 };

@@ -1,20 +1,35 @@
 //! Trains an image model: batches from bytes, the shared loop, predictions of the held-out rows.
 
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use candor_burn::{LossModule, LossOutput, LossTargets};
+use serde::{Deserialize, Serialize};
 
-use super::data::{self, Images, Split};
-use super::model::Mlp;
-use crate::config::{Config, DataConfig};
+use super::data::{self, Images, Normalisation, Split};
+use super::model::{ImageModel, ImageShape, LeNet, Mlp, ResNet};
+use crate::config::{Config, DataConfig, ModelConfig};
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
 use crate::recipe::{Control, DataSummary, Prepared, RunOutput};
-use crate::training::{self, Task};
+use crate::training::{self, Task, read_metadata, read_weights};
 
 /// Rows of a batch without gradients.
-const PREDICT_ROWS: usize = 1000;
+const PREDICT_ROWS: usize = 500;
+/// The entry of a weights file that describes the model.
+const DESCRIPTION: &str = "candor.vision";
+
+/// What a weights file says about its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Description {
+    model: ModelConfig,
+    shape: ImageShape,
+    normalisation: Normalisation,
+    class_names: Option<Vec<String>>,
+}
 
 /// Images, split and ready for any number of trainings.
 #[derive(Debug)]
@@ -34,66 +49,96 @@ impl PreparedVision {
         Ok(Self { split, tables })
     }
 
-    /// The normalised inputs of these rows, `[n, values]`.
-    fn inputs(&self, images: &Images, rows: &[usize], device: &Device) -> Tensor<2> {
-        let len = images.image_len();
-        let area = len / images.shape[0];
-        let mut values = Vec::with_capacity(rows.len() * len);
-        for &row in rows {
-            for (channel, table) in images.image(row).chunks_exact(area).zip(&self.tables) {
-                values.extend(channel.iter().map(|byte| table[usize::from(*byte)]));
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [rows.len(), len]), device)
-    }
-
-    fn predict(&self, model: &Mlp, images: &Images, rows: &[usize], device: &Device) -> Result<Predictions> {
-        let mut logits = Vec::with_capacity(rows.len() * self.split.summary.classes);
-        for chunk in rows.chunks(PREDICT_ROWS) {
-            let output = model.forward(self.inputs(images, chunk, device));
-            let values = output
-                .try_into_data()
-                .map_err(|error| Error::Internal(format!("{error:?}")))?
-                .try_into_vec::<f32>()
-                .map_err(|error| Error::Internal(format!("{error:?}")))?;
-            logits.extend(values);
-        }
-        let labels = rows.iter().map(|&row| images.labels[row]).collect();
-        Predictions::from_logits(logits, self.split.summary.classes, labels)
+    fn shape(&self) -> ImageShape {
+        ImageShape { input: self.split.images.shape, classes: self.split.summary.classes }
     }
 }
 
-impl Task for PreparedVision {
-    type Model = Mlp;
+/// The normalised inputs of these rows, `[n, channels, height, width]`.
+fn inputs(images: &Images, rows: &[usize], tables: &[[f32; 256]], device: &Device) -> Tensor<4> {
+    let len = images.image_len();
+    let [channels, height, width] = images.shape;
+    let mut values = Vec::with_capacity(rows.len() * len);
+    for &row in rows {
+        for (channel, table) in images.image(row).chunks_exact(height * width).zip(tables) {
+            values.extend(channel.iter().map(|byte| table[usize::from(*byte)]));
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [rows.len(), channels, height, width]), device)
+}
+
+/// Logits of these rows, with their labels.
+fn predict<M: ImageModel>(
+    model: &M,
+    images: &Images,
+    rows: &[usize],
+    tables: &[[f32; 256]],
+    classes: usize,
+    device: &Device,
+) -> Result<Predictions> {
+    let mut logits = Vec::with_capacity(rows.len() * classes);
+    for chunk in rows.chunks(PREDICT_ROWS) {
+        let values = model
+            .logits(inputs(images, chunk, tables, device))
+            .try_into_data()
+            .map_err(|error| Error::Internal(format!("{error:?}")))?
+            .try_into_vec::<f32>()
+            .map_err(|error| Error::Internal(format!("{error:?}")))?;
+        logits.extend(values);
+    }
+    let labels = rows.iter().map(|&row| images.labels[row]).collect();
+    Predictions::from_logits(logits, classes, labels)
+}
+
+/// The data with one kind of model.
+struct VisionTask<'a, M> {
+    data: &'a PreparedVision,
+    model: PhantomData<M>,
+}
+
+impl<M: ImageModel> Task for VisionTask<'_, M> {
+    type Model = M;
 
     fn n_train(&self) -> usize {
-        self.split.train.len()
+        self.data.split.train.len()
     }
 
-    fn init(&self, config: &Config, device: &Device) -> Result<Mlp> {
-        let mut widths = vec![self.split.images.image_len()];
-        widths.extend(&config.model.hidden);
-        widths.push(self.split.summary.classes);
-        Ok(Mlp::new(&widths, config.seed, device))
+    fn init(&self, config: &Config, device: &Device) -> Result<M> {
+        M::build(&config.model, &self.data.shape(), config.seed, device)
     }
 
-    fn loss(&self, model: &Mlp, rows: &[usize], loss: &LossModule, device: &Device) -> Result<LossOutput> {
-        let rows: Vec<usize> = rows.iter().map(|&row| self.split.train[row]).collect();
-        let logits = model.forward(self.inputs(&self.split.images, &rows, device));
-        let labels = rows.iter().map(|&row| self.split.images.labels[row]).collect();
+    fn loss(&self, model: &M, rows: &[usize], loss: &LossModule, device: &Device) -> Result<LossOutput> {
+        let split = &self.data.split;
+        let rows: Vec<usize> = rows.iter().map(|&row| split.train[row]).collect();
+        let logits = model.logits(inputs(&split.images, &rows, &self.data.tables, device));
+        let labels = rows.iter().map(|&row| split.images.labels[row]).collect();
         Ok(loss.forward(logits, LossTargets::Labels { labels, ignore_index: None })?)
     }
 
-    fn predict_validation(&self, model: &Mlp, device: &Device) -> Result<Option<Predictions>> {
-        if self.split.validation.is_empty() {
+    fn predict_validation(&self, model: &M, device: &Device) -> Result<Option<Predictions>> {
+        let split = &self.data.split;
+        if split.validation.is_empty() {
             return Ok(None);
         }
-        self.predict(model, &self.split.images, &self.split.validation, device).map(Some)
+        let classes = split.summary.classes;
+        predict(model, &split.images, &split.validation, &self.data.tables, classes, device).map(Some)
     }
 
-    fn predict_test(&self, model: &Mlp, device: &Device) -> Result<Predictions> {
-        let images = self.split.test_images.as_ref().unwrap_or(&self.split.images);
-        self.predict(model, images, &self.split.test, device)
+    fn predict_test(&self, model: &M, device: &Device) -> Result<Predictions> {
+        let split = &self.data.split;
+        let images = split.test_images.as_ref().unwrap_or(&split.images);
+        predict(model, images, &split.test, &self.data.tables, split.summary.classes, device)
+    }
+
+    fn metadata(&self, config: &Config) -> Result<BTreeMap<String, String>> {
+        let description = Description {
+            model: config.model.clone(),
+            shape: self.data.shape(),
+            normalisation: self.data.split.normalisation.clone(),
+            class_names: self.data.split.summary.class_names.clone(),
+        };
+        let text = serde_json::to_string(&description).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok([(DESCRIPTION.to_owned(), text)].into())
     }
 }
 
@@ -102,10 +147,104 @@ impl Prepared for PreparedVision {
         &self.split.summary
     }
 
+    fn check(&self, config: &Config) -> Result<()> {
+        let device = Device::flex();
+        config.loss.convention.rule(config.loss.smoothing, self.split.summary.classes)?;
+        with_model(&config.model.name, Check { config, shape: self.shape(), device })
+    }
+
     fn train(&self, config: &Config, control: &Control<'_>) -> Result<RunOutput> {
         let rule = config.loss.convention.rule(config.loss.smoothing, self.split.summary.classes)?;
         let loss = candor::losses::by_name(&config.loss.name, &config.loss.parameters)?;
         let loss = LossModule::from_shared(Arc::from(loss)).with_shared_rule(Some(rule.into()));
-        training::run(self, config, loss, control)
+        with_model(&config.model.name, Train { data: self, config, loss, control })
+    }
+}
+
+/// Something that is done with whichever model has a name.
+trait WithModel {
+    type Output;
+    fn run<M: ImageModel>(self) -> Result<Self::Output>;
+}
+
+fn with_model<A: WithModel>(name: &str, action: A) -> Result<A::Output> {
+    match name {
+        "mlp" => action.run::<Mlp>(),
+        "lenet" => action.run::<LeNet>(),
+        "resnet" => action.run::<ResNet>(),
+        _ => Err(Error::Core(candor::registry::unknown("model", name, super::MODELS.iter().copied()))),
+    }
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    shape: ImageShape,
+    device: Device,
+}
+
+impl WithModel for Check<'_> {
+    type Output = ();
+
+    fn run<M: ImageModel>(self) -> Result<()> {
+        M::build(&self.config.model, &self.shape, self.config.seed, &self.device).map(|_| ())
+    }
+}
+
+struct Train<'a, 'c> {
+    data: &'a PreparedVision,
+    config: &'a Config,
+    loss: LossModule,
+    control: &'a Control<'c>,
+}
+
+impl WithModel for Train<'_, '_> {
+    type Output = RunOutput;
+
+    fn run<M: ImageModel>(self) -> Result<RunOutput> {
+        let task = VisionTask::<M> { data: self.data, model: PhantomData };
+        training::run(&task, self.config, self.loss, self.control)
+    }
+}
+
+/// Predictions of a finished run's model for a data set: its test part, or all rows of a set without one.
+///
+/// # Errors
+/// A folder without a finished vision run, data of another shape or with other classes.
+pub fn predict_with(run: &Path, data: &str) -> Result<Predictions> {
+    let weights = run.join("model.safetensors");
+    let metadata = read_metadata(&weights)?;
+    let text = metadata.get(DESCRIPTION).ok_or_else(|| {
+        Error::format(&weights, "does not say which model it belongs to; it was not written by a run")
+    })?;
+    let description: Description = serde_json::from_str(text).map_err(|error| {
+        Error::format(&weights, format!("its description of the model cannot be read: {error}"))
+    })?;
+    let images = data::load_for_prediction(data)?;
+    if images.shape != description.shape.input {
+        let problem = format!(
+            "images have shape {:?}, but the model takes {:?}",
+            images.shape, description.shape.input
+        );
+        return Err(Error::format(data, problem));
+    }
+    let device = Device::flex();
+    with_model(&description.model.name.clone(), Predict { weights: &weights, description, images, device })
+}
+
+struct Predict<'a> {
+    weights: &'a Path,
+    description: Description,
+    images: Images,
+    device: Device,
+}
+
+impl WithModel for Predict<'_> {
+    type Output = Predictions;
+
+    fn run<M: ImageModel>(self) -> Result<Predictions> {
+        let Description { model, shape, normalisation, .. } = &self.description;
+        let model = read_weights(self.weights, M::build(model, shape, 0, &self.device)?)?.valid();
+        let rows: Vec<usize> = (0..self.images.len()).collect();
+        predict(&model, &self.images, &rows, &normalisation.tables(), shape.classes, &self.device)
     }
 }

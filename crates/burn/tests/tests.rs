@@ -1,0 +1,4 @@
+//! The Burn modules against Burn's own loss, central differences, and every refusal.
+
+mod agreement;
+mod refusals;

@@ -1,0 +1,37 @@
+//! Models of images, with PyTorch's initial weights drawn from the run's own streams.
+
+mod init;
+mod lenet;
+mod mlp;
+mod resnet;
+
+pub use lenet::LeNet;
+pub use mlp::Mlp;
+pub use resnet::ResNet;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::config::ModelConfig;
+use crate::error::Result;
+
+/// What a model must fit.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ImageShape {
+    /// Channels, height, width.
+    pub input: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// A model from images to logits.
+pub trait ImageModel: Module + Clone {
+    /// An untrained model.
+    ///
+    /// # Errors
+    /// Images that are too small for it, or settings that it does not have.
+    fn build(config: &ModelConfig, shape: &ImageShape, seed: u64, device: &Device) -> Result<Self>;
+
+    /// Logits `[n, classes]` of images `[n, channels, height, width]`.
+    fn logits(&self, images: Tensor<4>) -> Tensor<2>;
+}
