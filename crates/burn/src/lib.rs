@@ -13,3 +13,8 @@ mod loss_module;
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
 pub use loss_module::{LossModule, LossOutput, LossTargets};
+
+/// The examples of the README, as doc tests. Here, because they need Burn or the core alone.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

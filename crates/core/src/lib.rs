@@ -22,8 +22,3 @@ pub mod theory;
 pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
 pub use error::{Error, Result};
 pub use targets::{Convention, Targets};
-
-/// The examples of the README, as doc tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-mod readme {}
