@@ -4,7 +4,6 @@
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
 //! gradient. On the `flex` backend nothing is copied; the gradient overwrites the logits where nobody else
 //! holds them.
-#![warn(missing_docs)]
 
 mod cross_entropy;
 mod error;
@@ -14,3 +13,8 @@ mod loss_module;
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
 pub use loss_module::{LossModule, LossOutput, LossTargets};
+
+/// The examples of the README, as doc tests. Here, because they need Burn or the core alone.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

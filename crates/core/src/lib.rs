@@ -3,7 +3,6 @@
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> [`report`].
 //! [`theory`] says what a target will do before any training; [`schedules`] change a strength during it.
-#![warn(missing_docs)]
 
 pub mod batch;
 pub mod calibrators;

@@ -3,7 +3,6 @@
 //! A [`Recipe`] prepares data and trains models on it; [`comparison`] runs a grid of settings and seeds.
 //! The flow is the module order: [`config`] -> data and model of a recipe -> [`training`] ->
 //! [`predictions`] -> [`comparison`].
-#![warn(missing_docs)]
 
 pub mod comparison;
 pub mod config;

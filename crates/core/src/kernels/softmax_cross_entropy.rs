@@ -152,7 +152,7 @@ pub(crate) struct Setting {
 pub(crate) fn row_f32(
     Setting { isa, entropy }: Setting,
     row: usize,
-    buffers: RowBuffers<'_, f32>,
+    mut buffers: RowBuffers<'_, f32>,
     target: RowTarget<'_>,
     second: Option<&[f32]>,
     class_weights: Option<(&[f64], &[f32])>,
@@ -194,7 +194,7 @@ pub(crate) fn row_f32(
     if covered && (!needs_second || second.is_some()) && job.scale.is_finite() {
         let second = second.filter(|_| needs_second);
         if let Some(value) =
-            fast_row(isa, &buffers_pointers(&buffers), &job, second, class_weights.map(|w| w.1))
+            fast_row(isa, &buffers_pointers(&mut buffers), &job, second, class_weights.map(|w| w.1))
         {
             return Ok(value);
         }
@@ -225,14 +225,16 @@ struct Pointers {
     gradient: *mut f32,
 }
 
-fn buffers_pointers(buffers: &RowBuffers<'_, f32>) -> Pointers {
+/// Writable pointers come from exclusive borrows: one from a shared borrow must not be written through.
+fn buffers_pointers(buffers: &mut RowBuffers<'_, f32>) -> Pointers {
     match buffers {
         RowBuffers::Forward(logits) => Pointers { logits: logits.as_ptr(), gradient: std::ptr::null_mut() },
         RowBuffers::Gradient(logits, gradient) => {
-            Pointers { logits: logits.as_ptr(), gradient: gradient.as_ptr().cast_mut() }
+            Pointers { logits: logits.as_ptr(), gradient: gradient.as_mut_ptr() }
         }
         RowBuffers::InPlace(logits) => {
-            Pointers { logits: logits.as_ptr(), gradient: logits.as_ptr().cast_mut() }
+            let gradient = logits.as_mut_ptr();
+            Pointers { logits: gradient.cast_const(), gradient }
         }
     }
 }

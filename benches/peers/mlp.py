@@ -1,0 +1,108 @@
+"""Trains the MLP 784-128-10 of `candor train vision` with PyTorch, on IDX files of the MNIST family.
+
+Prints one JSON line: CPU seconds of the whole process and of an epoch, and the figures of the test part.
+The setting is Candor's: Adam 1e-3, batches of 128, the last 5,000 training rows held out and judged after
+each epoch, PyTorch's own initial weights. The images lie in memory as floats; a batch is one gather, which
+is cheaper than a DataLoader.
+
+    python3 benches/peers/mlp.py DATA [--epochs 5] [--smoothing 0] [--seed 0] [--threads 1]
+"""
+
+import argparse
+import gzip
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HELD_OUT = 5_000
+N_BINS = 15
+
+
+def read_idx(folder: Path, name: str) -> np.ndarray:
+    """One array of bytes; the file may be plain or gzip."""
+    path = folder / name
+    data = path.read_bytes() if path.exists() else gzip.decompress((folder / f"{name}.gz").read_bytes())
+    shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+def read_part(folder: Path, prefix: str) -> tuple[np.ndarray, torch.Tensor]:
+    """Images as rows of floats in [0, 1], and labels."""
+    images = read_idx(folder, f"{prefix}-images-idx3-ubyte").reshape(-1, 28 * 28).astype(np.float32) / 255
+    labels = read_idx(folder, f"{prefix}-labels-idx1-ubyte").astype(np.int64)
+    return images, torch.from_numpy(labels)
+
+
+def figures(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Accuracy, NLL, Brier (summed over classes) and ECE of the top class over bins (a, b]."""
+    logits = logits.double()
+    probs = logits.softmax(dim=1)
+    confidence, predicted = probs.max(dim=1)
+    correct = (predicted == labels).double()
+    bins = torch.bucketize(confidence, torch.linspace(0, 1, N_BINS + 1, dtype=torch.float64)[1:-1])
+    gaps = torch.zeros(N_BINS, dtype=torch.float64).index_add_(0, bins, correct - confidence)
+    return {
+        "accuracy": correct.mean().item(),
+        "nll": F.cross_entropy(logits, labels).item(),
+        "brier": (probs - F.one_hot(labels, probs.shape[1])).square().sum(dim=1).mean().item(),
+        "ece": gaps.abs().sum().item() / len(labels),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--smoothing", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+
+    images, labels = read_part(args.data, "train")
+    test_images, test_labels = read_part(args.data, "t10k")
+    n_train = len(images) - HELD_OUT
+    mean, sd = images[:n_train].mean(dtype=np.float64), images[:n_train].std(dtype=np.float64)
+    images = torch.from_numpy(((images - mean) / sd).astype(np.float32))
+    test_images = torch.from_numpy(((test_images - mean) / sd).astype(np.float32))
+
+    model = nn.Sequential(nn.Linear(28 * 28, 128), nn.ReLU(), nn.Linear(128, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    before = time.process_time()
+    for _ in range(args.epochs):
+        model.train()
+        for rows in torch.randperm(n_train).split(128):
+            loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=args.smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            figures(model(images[n_train:]), labels[n_train:])
+    training = time.process_time() - before
+    with torch.no_grad():
+        test = figures(model(test_images), test_labels)
+    print(
+        json.dumps(
+            {
+                "torch": torch.__version__,
+                "threads": args.threads,
+                "epochs": args.epochs,
+                "smoothing": args.smoothing,
+                "seed": args.seed,
+                "cpu_seconds_per_epoch": round(training / args.epochs, 3),
+                "cpu_seconds": round(time.process_time(), 3),
+                **{name: round(value, 4) for name, value in test.items()},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
