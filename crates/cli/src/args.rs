@@ -71,9 +71,17 @@ pub enum Command {
     /// List the embedded data sets, or describe and check a path
     #[command(after_help = "Example: candor data digits")]
     Data(DataArgs),
-    /// List losses, targets, metrics, calibrators, recipes and configuration keys
+    /// List losses, targets, schedules, metrics, calibrators, recipes and configuration keys
     #[command(after_help = "Example: candor list metrics")]
     List(ListArgs),
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Example: candor completions bash > ~/.local/share/bash-completion/completions/candor"
+    )]
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    #[command(after_help = "Example: candor man | man -l -")]
+    Man,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +101,12 @@ pub struct CompareArgs {
     /// Go on with an interrupted comparison in --out
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// Also write every picture of the report as an SVG file
+    #[arg(long)]
+    pub export_plots: bool,
+    /// Compare prediction files of the same rows instead of training; the first is the baseline
+    #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with_all = ["out", "resume", "export_plots"])]
+    pub predictions: Vec<PathBuf>,
     #[command(flatten)]
     pub flags: CompareFlags,
 }
@@ -108,6 +122,9 @@ pub struct TrainArgs {
     /// Go on with the run in --out from its checkpoint
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// Also write every picture of the report as an SVG file
+    #[arg(long)]
+    pub export_plots: bool,
     #[command(flatten)]
     pub flags: TrainFlags,
 }
@@ -242,6 +259,9 @@ pub struct EvalArgs {
         value_name = "right_closed|left_closed|torchmetrics|torchmetrics_double"
     )]
     pub edges: String,
+    /// Write the figures as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Seed of the simulations behind intervals and null values
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
@@ -315,6 +335,12 @@ pub struct ExplainArgs {
 pub struct DataArgs {
     /// Embedded set or path; lists the embedded sets if left out
     pub path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

@@ -6,10 +6,12 @@
 mod args;
 mod commands;
 mod config_flags;
+mod diagram;
 mod inputs;
 mod interrupt;
 mod output;
 mod progress;
+mod report;
 mod table;
 
 use std::process::ExitCode;

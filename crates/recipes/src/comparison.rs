@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candor::metrics::{Evaluation, EvaluationOptions};
+use candor::parameters::ParameterValue;
+use candor::report::page::{EpochPoint, RunDetail};
 use candor::report::{RunRecord, Variant};
 use serde::{Deserialize, Serialize};
 
@@ -225,6 +227,37 @@ fn one_run(
     Ok(run)
 }
 
+/// What a report shows of a run.
+pub fn detail(run: &FinishedRun) -> RunDetail {
+    detail_of(&run.config, &run.figures, &run.epochs)
+}
+
+/// What a report shows of a training.
+pub fn detail_of(config: &Config, figures: &Figures, epochs: &[EpochLog]) -> RunDetail {
+    RunDetail {
+        variant: variant(config),
+        seed: config.seed,
+        test: figures.test.clone(),
+        test_after_temperature: figures.test_after_temperature.clone(),
+        temperature: figures.temperature.map(|fit| fit.map.temperature),
+        epochs: epochs
+            .iter()
+            .map(|log| EpochPoint {
+                epoch: log.epoch,
+                train_loss: log.train.loss,
+                train_nll: log.train.nll,
+                train_accuracy: Some(log.train.accuracy).filter(|accuracy| accuracy.is_finite()),
+                validation_nll: log.validation.map(|part| part.nll),
+                validation_accuracy: log.validation.map(|part| part.accuracy),
+                validation_ece: log.validation_ece,
+            })
+            .collect(),
+        confidence: figures.confidence.clone(),
+        confidence_after_temperature: figures.confidence_after_temperature.clone(),
+        margins: figures.margins.clone(),
+    }
+}
+
 /// The settings that make a variant what it is.
 pub fn variant(config: &Config) -> Variant {
     let mut settings = BTreeMap::new();
@@ -234,6 +267,19 @@ pub fn variant(config: &Config) -> Variant {
             settings.insert(key.to_owned(), value);
         }
     };
+    for (section, parameters) in [
+        ("loss", &config.loss.parameters),
+        ("target", &config.target.parameters),
+        ("schedule", &config.schedule.parameters),
+    ] {
+        for (name, value) in parameters {
+            let text = match value {
+                ParameterValue::Number(number) => number.to_string(),
+                ParameterValue::Text(text) => text.clone(),
+            };
+            note(&format!("{section}.{name}"), text, String::new());
+        }
+    }
     if config.model.name == "resnet" {
         note("depth", config.model.depth.to_string(), default.model.depth.to_string());
     }
@@ -247,10 +293,13 @@ pub fn variant(config: &Config) -> Variant {
     note("batch_size", config.training.batch_size.to_string(), default.training.batch_size.to_string());
     Variant {
         loss: config.loss.name.clone(),
-        target: config.loss.convention.name().to_owned(),
+        target: match config.target.name.as_str() {
+            "auto" => config.loss.convention.name().to_owned(),
+            name => name.to_owned(),
+        },
         convention: config.loss.convention.name().to_owned(),
         smoothing: config.loss.smoothing,
-        schedule: "constant".to_owned(),
+        schedule: config.schedule.name.clone(),
         model: config.model.name.clone(),
         settings,
     }

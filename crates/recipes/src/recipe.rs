@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use candor::calibrators::TemperatureFit;
 use candor::metrics::{Evaluation, EvaluationOptions};
+use candor::report::page::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DataConfig};
@@ -135,6 +136,12 @@ pub struct Figures {
     pub test_after_temperature: Option<Evaluation>,
     /// On the validation rows, with the temperature.
     pub validation_after_temperature: Option<Evaluation>,
+    /// Confidences of the test rows.
+    pub confidence: Option<Histogram>,
+    /// The same with the temperature.
+    pub confidence_after_temperature: Option<Histogram>,
+    /// Margins between the two largest logits of the test rows.
+    pub margins: Option<Histogram>,
 }
 
 impl RunOutput {
@@ -144,6 +151,7 @@ impl RunOutput {
     /// Predictions that cannot be evaluated.
     pub fn figures(&self, options: EvaluationOptions) -> Result<Figures> {
         let test = self.test.evaluate(options, None)?;
+        let (confidence, margins) = self.test.histograms(None)?;
         let Some(validation) = &self.validation else {
             return Ok(Figures {
                 test,
@@ -151,20 +159,27 @@ impl RunOutput {
                 temperature: None,
                 test_after_temperature: None,
                 validation_after_temperature: None,
+                confidence: Some(confidence),
+                confidence_after_temperature: None,
+                margins: Some(margins),
             });
         };
         let fit = validation.fit_temperature(None)?;
-        let scaled = |predictions: &Predictions| {
+        let scaled = |predictions: &Predictions| -> Result<Predictions> {
             let mut scaled = predictions.clone();
             scaled.scores.apply_temperature(&fit.map)?;
-            scaled.evaluate(options, None)
+            Ok(scaled)
         };
+        let scaled_test = scaled(&self.test)?;
         Ok(Figures {
             test,
             validation: Some(validation.evaluate(options, None)?),
             temperature: Some(fit),
-            test_after_temperature: Some(scaled(&self.test)?),
-            validation_after_temperature: Some(scaled(validation)?),
+            test_after_temperature: Some(scaled_test.evaluate(options, None)?),
+            validation_after_temperature: Some(scaled(validation)?.evaluate(options, None)?),
+            confidence: Some(confidence),
+            confidence_after_temperature: Some(scaled_test.histograms(None)?.0),
+            margins: Some(margins),
         })
     }
 }

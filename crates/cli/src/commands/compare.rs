@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use candor::report::page::Page;
 use candor::report::{Comparison, Variant};
-use candor_recipes::comparison::{Axis, GridControl, grid, run as run_grid, write_results};
+use candor_recipes::comparison::{Axis, GridControl, detail, grid, run as run_grid, write_results};
 use candor_recipes::{Error, files, recipe};
 
 use super::out_folder;
@@ -12,6 +13,7 @@ use crate::args::{CompareArgs, Global};
 use crate::interrupt;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
+use crate::report;
 use crate::table::{paragraph, short, table, with_sd};
 
 /// Strengths that are compared unless others are given.
@@ -21,7 +23,9 @@ const COMPARISON: &str = "comparison.json";
 pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let recipe = recipe::by_name(&args.recipe)?;
     let (layers, mut axes) = args.flags.layers(&args.recipe)?;
-    if !layers.has("loss.smoothing") && !axes.iter().any(|axis| axis.key == "loss.smoothing") {
+    let given = |key: &str| layers.has(key) || axes.iter().any(|axis| axis.key == key);
+    // Other losses have strengths of their own, and a schedule brings its strengths with it.
+    if !given("loss.smoothing") && !given("loss.name") && !given("schedule.name") {
         let values = DEFAULT_STRENGTHS.map(str::to_owned).to_vec();
         axes.push(Axis { key: "loss.smoothing".to_owned(), values });
     }
@@ -53,6 +57,17 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let records = finished.iter().map(|run| run.record.clone()).collect();
     let comparison = Comparison::new(&args.recipe, &prepared.summary().name, records);
     write_results(&folder.join("results.parquet"), &finished)?;
+    let details: Vec<_> = finished.iter().map(detail).collect();
+    let page = Page::comparison(
+        &comparison,
+        &details,
+        report::facts(prepared.summary(), first),
+        report::configuration(first)?,
+    );
+    report::write_page(&folder.join("report.html"), &page)?;
+    if args.export_plots {
+        report::write_plots(&folder.join("plots"), &page)?;
+    }
     let document = serde_json::to_vec_pretty(&comparison)?;
     files::write_bytes(&folder.join(COMPARISON), &document)?;
     if global.json {
@@ -71,7 +86,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
         if args.seeds == 1 { "" } else { "s" }
     );
     text.push_str(&people(&comparison));
-    writeln!(text, "\nEverything is in {}", folder.display())?;
+    writeln!(text, "\nThe page to look at is {}", folder.join("report.html").display())?;
     print(&text)
 }
 
@@ -147,6 +162,8 @@ fn label(variant: &Variant, all: &[&Variant]) -> String {
         }
     };
     note("loss", &variant.loss, all.iter().any(|other| other.loss != variant.loss));
+    note("target", &variant.target, all.iter().any(|other| other.target != variant.target));
+    note("schedule", &variant.schedule, all.iter().any(|other| other.schedule != variant.schedule));
     note("convention", &variant.convention, all.iter().any(|other| other.convention != variant.convention));
     note("model", &variant.model, all.iter().any(|other| other.model != variant.model));
     let keys: std::collections::BTreeSet<&String> =

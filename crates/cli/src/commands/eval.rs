@@ -2,11 +2,14 @@
 
 use anyhow::{Context, Result};
 use candor::metrics::{ALL, Evaluation, EvaluationOptions};
+use candor::report::page::Page;
 use serde::Serialize;
 
 use crate::args::{EvalArgs, Global};
+use crate::diagram;
 use crate::inputs;
 use crate::output::{print, print_json};
+use crate::report;
 use crate::table::{paragraph, short, table};
 
 #[derive(Serialize)]
@@ -32,6 +35,18 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     let evaluation =
         input.predictions.evaluate(options, args.predictions.ignore_index).context(input.name.clone())?;
     let scores = &input.predictions.scores;
+    if let Some(path) = &args.report {
+        let (_, margins) = input.predictions.histograms(args.predictions.ignore_index)?;
+        let facts = [
+            ("input", scores.kind.name().to_owned()),
+            ("classes", scores.n_classes.to_string()),
+            ("bins", format!("{} of {}", options.n_bins, options.binning.name().replace('_', " "))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
+        let page = Page::evaluation(&input.name, &evaluation, &[], Some(&margins), facts, Vec::new());
+        report::write_page(path, &page)?;
+    }
     if global.json {
         return print_json(&EvalDocument {
             schema: "candor.eval/1",
@@ -50,6 +65,8 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
         scores.kind.name()
     );
     text.push_str(&figures(&evaluation));
+    text.push('\n');
+    text.push_str(&diagram::reliability(&evaluation.reliability));
     for warning in warnings(&evaluation) {
         text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
     }

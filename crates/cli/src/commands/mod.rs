@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod compare;
+mod compare_predictions;
 mod data;
 mod eval;
 mod explain;
@@ -9,6 +10,7 @@ mod list;
 mod loss;
 mod out_folder;
 mod predict;
+mod shell;
 mod soften;
 mod train;
 
@@ -23,6 +25,7 @@ pub fn run(program: Program) -> Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
     match &program.command {
+        Command::Compare(args) if !args.predictions.is_empty() => compare_predictions::run(args, global),
         Command::Compare(args) => compare::run(args, global),
         Command::Train(args) => train::run(args, global),
         Command::Predict(args) => predict::run(args, global),
@@ -34,5 +37,7 @@ pub fn run(program: Program) -> Result<()> {
         Command::Explain(args) => explain::run(args, global),
         Command::Data(args) => data::run(args, global),
         Command::List(args) => list::run(args, global),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man => shell::man(),
     }
 }

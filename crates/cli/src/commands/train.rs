@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use candor::metrics::EvaluationOptions;
+use candor::report::page::Page;
+use candor_recipes::comparison::detail_of;
 use candor_recipes::recipe::{self, Control, DataSummary, Figures};
 use candor_recipes::training::RunFolder;
 use candor_recipes::{Config, Error};
@@ -14,6 +16,7 @@ use crate::args::{Global, TrainArgs};
 use crate::interrupt;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
+use crate::report;
 use crate::table::{short, table};
 
 /// What a finished run leaves in `result.json`; no wall-clock figure, so that it can be compared byte by byte.
@@ -52,6 +55,14 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
         epochs: output.epochs.len(),
         figures: &figures,
     };
+    let run = detail_of(&config, &figures, &output.epochs);
+    let summary = prepared.summary();
+    let page =
+        Page::run(&summary.name, &run, report::facts(summary, &config), report::configuration(&config)?);
+    report::write_page(&folder.join("report.html"), &page)?;
+    if args.export_plots {
+        report::write_plots(&folder.join("plots"), &page)?;
+    }
     RunFolder::finish(&folder, &result)?;
     if global.json {
         return print_json(&result);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use candor::parameters::Parameter;
+
 use super::Config;
 use super::keys::{self, Key, Kind};
 use crate::error::{Error, Result};
@@ -46,15 +48,15 @@ impl Layers {
         let value = match keys::find(path) {
             Some(key) => parse(key, text)?,
             None if path == "recipe" => toml::Value::String(text.to_owned()),
-            // Parameters of the chosen loss are checked against its own declaration.
-            None if is_loss_parameter(path) => guess(text),
+            // Parameters of a chosen method are checked against its own declaration.
+            None if is_parameter(path) => guess(text),
             None => return Err(unknown(path)),
         };
         self.insert(path, value)
     }
 
     fn insert(&mut self, path: &str, value: toml::Value) -> Result<()> {
-        if keys::find(path).is_none() && path != "recipe" && !is_loss_parameter(path) {
+        if keys::find(path).is_none() && path != "recipe" && !is_parameter(path) {
             return Err(unknown(path));
         }
         match path.split_once('.') {
@@ -115,12 +117,16 @@ impl Config {
     }
 }
 
-fn is_loss_parameter(path: &str) -> bool {
-    path.strip_prefix("loss.").is_some_and(|name| {
-        candor::losses::ALL
-            .iter()
-            .any(|entry| entry.info.parameters.iter().any(|parameter| parameter.name == name))
-    })
+/// Whether a path is a parameter that some loss, target rule or schedule declares; the chosen one checks it.
+fn is_parameter(path: &str) -> bool {
+    let Some((section, name)) = path.split_once('.') else { return false };
+    let declares = |parameters: &[Parameter]| parameters.iter().any(|parameter| parameter.name == name);
+    match section {
+        "loss" => candor::losses::ALL.iter().any(|entry| declares(entry.info.parameters)),
+        "target" => candor::targets::ALL.iter().any(|entry| declares(entry.info.parameters)),
+        "schedule" => candor::schedules::ALL.iter().any(|entry| declares(entry.info.parameters)),
+        _ => false,
+    }
 }
 
 fn unknown(path: &str) -> Error {

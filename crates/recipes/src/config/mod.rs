@@ -32,6 +32,10 @@ pub struct Config {
     pub model: ModelConfig,
     /// Which loss and smoothing.
     pub loss: LossConfig,
+    /// Which target rule.
+    pub target: TargetConfig,
+    /// How the smoothing strength changes.
+    pub schedule: ScheduleConfig,
     /// Which optimiser.
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
@@ -54,6 +58,8 @@ pub struct DataConfig {
     pub train_size: String,
     /// Seed of the split; independent of the run's seed.
     pub split_seed: u64,
+    /// Random views of the training images: `none`, `flip`, `crop:N` or `flip,crop:N`.
+    pub augment: String,
 }
 
 /// Which model.
@@ -81,6 +87,40 @@ pub struct LossConfig {
     /// The loss's own parameters.
     #[serde(flatten)]
     pub parameters: BTreeMap<String, ParameterValue>,
+}
+
+/// Which target rule, with its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetConfig {
+    /// The rule's registered name; `auto` is the rule of the convention.
+    pub name: String,
+    /// The rule's own parameters but for the strength.
+    #[serde(flatten)]
+    pub parameters: BTreeMap<String, ParameterValue>,
+}
+
+/// How the smoothing strength changes, with its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScheduleConfig {
+    /// The schedule's registered name; `constant` is the strength of the loss.
+    pub name: String,
+    /// The schedule's own parameters.
+    #[serde(flatten)]
+    pub parameters: BTreeMap<String, ParameterValue>,
+}
+
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self { name: "auto".to_owned(), parameters: BTreeMap::new() }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { name: "constant".to_owned(), parameters: BTreeMap::new() }
+    }
 }
 
 /// Which optimiser; fields that it does not have must stay unset.
@@ -149,6 +189,8 @@ impl Default for Config {
             data: DataConfig::default(),
             model: ModelConfig::default(),
             loss: LossConfig::default(),
+            target: TargetConfig::default(),
+            schedule: ScheduleConfig::default(),
             optimizer: OptimizerConfig::default(),
             lr_schedule: LrScheduleConfig::default(),
             training: TrainingConfig::default(),
@@ -164,6 +206,7 @@ impl Default for DataConfig {
             test: "auto".to_owned(),
             train_size: "all".to_owned(),
             split_seed: 0,
+            augment: "none".to_owned(),
         }
     }
 }

@@ -9,7 +9,8 @@ pub use npy::{
 };
 pub use parquet::{read as read_parquet, write as write_parquet};
 
-use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, Scorer};
+use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, RowScore, Scorer};
+use candor::report::page::Histogram;
 use candor::{Labels, Logits, Probs};
 use rayon::prelude::*;
 
@@ -86,6 +87,9 @@ pub struct Predictions {
     pub labels: Vec<i64>,
 }
 
+/// Margins from here on share the last bin of a histogram.
+const MARGIN_LIMIT: f64 = 20.0;
+
 /// Rows scored at a time by one thread.
 const CHUNK: usize = 4096;
 
@@ -137,6 +141,49 @@ impl Predictions {
                 score_probs(Probs::new(values, n_classes)?, labels, options)
             }
         }
+    }
+
+    /// What each row contributes to the metrics, in the order of the rows; `None` for ignored ones.
+    ///
+    /// # Errors
+    /// The first bad row.
+    pub fn row_scores(&self, ignore_index: Option<i64>) -> Result<Vec<Option<RowScore>>> {
+        let n_classes = self.scores.n_classes;
+        let labels = Labels::with_ignore(&self.labels, n_classes, ignore_index)?;
+        let mut scorer = Scorer::default();
+        let mut score = |row: usize, label: usize| -> Result<RowScore> {
+            let range = row * n_classes..(row + 1) * n_classes;
+            Ok(match (&self.scores.values, self.scores.kind) {
+                (Values::F32(values), ScoreKind::Logits) => scorer.logits(row, &values[range], label)?,
+                (Values::F64(values), ScoreKind::Logits) => scorer.logits(row, &values[range], label)?,
+                (Values::F32(values), ScoreKind::Probs) => scorer.probs(&values[range], label),
+                (Values::F64(values), ScoreKind::Probs) => scorer.probs(&values[range], label),
+            })
+        };
+        (0..labels.len()).map(|row| labels.get(row).map(|label| score(row, label)).transpose()).collect()
+    }
+
+    /// How the confidences of the rows that count are spread, and the margins between their two largest scores.
+    ///
+    /// # Errors
+    /// The first bad row.
+    pub fn histograms(&self, ignore_index: Option<i64>) -> Result<(Histogram, Histogram)> {
+        let mut confidence = Histogram::new(0.0, 1.0, 50);
+        let mut margins = Histogram::new(0.0, MARGIN_LIMIT, 50);
+        let n_classes = self.scores.n_classes;
+        for (row, score) in self.row_scores(ignore_index)?.into_iter().enumerate() {
+            let Some(score) = score else { continue };
+            let range = row * n_classes..(row + 1) * n_classes;
+            let values: Vec<f64> = match &self.scores.values {
+                Values::F32(values) => values[range].iter().map(|&v| f64::from(v)).collect(),
+                Values::F64(values) => values[range].to_vec(),
+            };
+            confidence.add(score.confidence);
+            let others = values.iter().enumerate().filter(|(class, _)| *class != score.predicted);
+            let second = others.map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+            margins.add(values[score.predicted] - second);
+        }
+        Ok((confidence, margins))
     }
 
     /// Fits a temperature by NLL.

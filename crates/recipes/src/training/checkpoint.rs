@@ -44,6 +44,7 @@ pub(super) struct Progress {
 pub(super) struct LogLengths {
     pub metrics: u64,
     pub timing: u64,
+    pub events: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,7 +183,7 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         Checkpoint {
             progress: Progress { epoch: 3, step: 17, ..Progress::default() },
-            logs: LogLengths { metrics: 5, timing: 6 },
+            logs: LogLengths { metrics: 5, timing: 6, events: 7 },
             loss_state: LossState { arrays: [("a".to_owned(), vec![0.1, 1.0 / 3.0])].into() },
             model: vec![1, 2, 3],
             optimizer: vec![4],

@@ -8,13 +8,17 @@ mod checkpoint;
 mod json_float;
 mod optimizer;
 mod run_folder;
+mod smoothing;
 pub mod split;
+mod tensorboard;
 mod weights;
 
 pub use run_folder::RunFolder;
+pub use smoothing::Smoothing;
 pub use weights::{read_metadata, read_weights, write_weights};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -47,7 +51,7 @@ pub trait Task {
     /// A model that does not fit the data.
     fn init(&self, config: &Config, device: &Device) -> Result<Self::Model>;
 
-    /// The loss of these training rows.
+    /// The loss of these training rows in an epoch, counted from 0.
     ///
     /// # Errors
     /// Whatever the loss refuses.
@@ -55,6 +59,7 @@ pub trait Task {
         &self,
         model: &Self::Model,
         rows: &[usize],
+        epoch: usize,
         loss: &LossModule,
         device: &Device,
     ) -> Result<LossOutput>;
@@ -101,7 +106,7 @@ pub struct EpochLog {
     pub step: u64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Smoothing strength of the epoch.
+    /// Smoothing strength of the last step.
     pub smoothing: f64,
     /// Mean over the epoch's batches, while the weights moved.
     pub train: PartLog,
@@ -178,9 +183,11 @@ pub(crate) fn check_names(config: &Config) -> Result<()> {
 pub fn train<T: Task>(
     task: &T,
     config: &Config,
-    loss: LossModule,
+    mut smoothing: Smoothing,
     control: &Control<'_>,
 ) -> Result<Trained<T::Model>> {
+    let loss = candor::losses::by_name(&config.loss.name, &config.loss.parameters)?;
+    let loss = LossModule::from_shared(Arc::from(loss));
     let clock = Instant::now();
     let device = Device::flex().autodiff();
     let n_train = task.n_train();
@@ -211,6 +218,7 @@ pub fn train<T: Task>(
         learning_rate = learning_rates.step();
     }
 
+    let mut strength = config.loss.smoothing;
     while progress.epoch < config.training.epochs && !progress.stopped_early {
         let order = Stream::new(config.seed, "shuffle", progress.epoch as u64, 0).permutation(n_train);
         for (index, rows) in order.chunks(batch_size).enumerate().skip(progress.step_in_epoch) {
@@ -221,7 +229,9 @@ pub fn train<T: Task>(
                 steps: total_steps,
                 epochs: config.training.epochs as u64,
             };
-            let output = task.loss(&model, rows, &loss.clone().at(point), &device)?;
+            let batch_loss = loss.clone().with_shared_rule(smoothing.rule(point)?).at(point);
+            strength = smoothing.strength(point);
+            let output = task.loss(&model, rows, progress.epoch, &batch_loss, &device)?;
             check_finite(progress.epoch, "training loss", output.value.loss)?;
             progress.sums.add(&output.value);
             let gradients = GradientsParams::from_grads(output.loss.backward(), &model);
@@ -259,7 +269,7 @@ pub fn train<T: Task>(
             epoch: progress.epoch,
             step: progress.step,
             learning_rate,
-            smoothing: config.loss.smoothing,
+            smoothing: strength,
             train: train_log,
             validation,
             validation_ece,
@@ -300,8 +310,13 @@ pub fn train<T: Task>(
 ///
 /// # Errors
 /// Those of [`train`] and of the predictions.
-pub fn run<T: Task>(task: &T, config: &Config, loss: LossModule, control: &Control<'_>) -> Result<RunOutput> {
-    let trained = train(task, config, loss, control)?;
+pub fn run<T: Task>(
+    task: &T,
+    config: &Config,
+    smoothing: Smoothing,
+    control: &Control<'_>,
+) -> Result<RunOutput> {
+    let trained = train(task, config, smoothing, control)?;
     let device = Device::flex();
     let model = trained.model.valid();
     let validation = task.predict_validation(&model, &device)?;

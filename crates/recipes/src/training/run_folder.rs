@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EpochLog;
 use super::checkpoint::Checkpoint;
+use super::tensorboard::{self, EventLog};
 use crate::config::{Config, Layers};
 use crate::error::{Error, Result};
 use crate::files::{self, Log};
@@ -16,6 +17,7 @@ pub struct RunFolder {
     path: PathBuf,
     metrics: Log,
     timing: Log,
+    events: EventLog,
     checkpoint: Option<Checkpoint>,
     earlier_seconds: f64,
 }
@@ -70,11 +72,12 @@ impl RunFolder {
         let lengths = checkpoint.as_ref().map(|checkpoint| checkpoint.logs).unwrap_or_default();
         let metrics = Log::open_at(&path.join(METRICS), lengths.metrics)?;
         let timing = Log::open_at(&path.join(TIMING), lengths.timing)?;
+        let events = EventLog::open_at(&path.join(tensorboard::FILE_NAME), lengths.events)?;
         let earlier_seconds = last_timing(&path.join(TIMING))?;
         if started.is_none() {
             files::write_bytes(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
         }
-        Ok(Self { path: path.to_owned(), metrics, timing, checkpoint, earlier_seconds })
+        Ok(Self { path: path.to_owned(), metrics, timing, events, checkpoint, earlier_seconds })
     }
 
     /// The configuration that a folder's run was started with, if it was.
@@ -115,6 +118,10 @@ impl RunFolder {
     /// Logs an epoch; `seconds` are those of this sitting.
     pub(super) fn log(&mut self, log: &EpochLog, seconds: f64) -> Result<()> {
         self.metrics.append(log)?;
+        let wall_time = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        self.events.append(log.step, wall_time, &scalars(log))?;
         self.timing.append(&Timing { epoch: log.epoch, seconds: self.earlier_seconds + seconds })
     }
 
@@ -122,8 +129,30 @@ impl RunFolder {
     pub(super) fn save(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
         checkpoint.logs.metrics = self.metrics.synced_length()?;
         checkpoint.logs.timing = self.timing.synced_length()?;
+        checkpoint.logs.events = self.events.synced_length()?;
         checkpoint.write(&self.path.join(CHECKPOINTS).join(LATEST))
     }
+}
+
+/// The figures of an epoch under the tags that TensorBoard groups by their first part.
+fn scalars(log: &EpochLog) -> Vec<(&'static str, f64)> {
+    let mut values = vec![
+        ("train/loss", log.train.loss),
+        ("train/nll", log.train.nll),
+        ("train/accuracy", log.train.accuracy),
+        ("train/confidence", log.train.confidence),
+        ("setting/learning_rate", log.learning_rate),
+        ("setting/smoothing", log.smoothing),
+    ];
+    if let Some(validation) = log.validation {
+        values.push(("validation/nll", validation.nll));
+        values.push(("validation/accuracy", validation.accuracy));
+        values.push(("validation/confidence", validation.confidence));
+    }
+    if let Some(ece) = log.validation_ece {
+        values.push(("validation/ece", ece));
+    }
+    values
 }
 
 /// Whether a folder holds anything but what a run killed at its very beginning leaves.
@@ -136,7 +165,9 @@ fn is_used(path: &Path) -> Result<bool> {
     for entry in entries {
         let name = entry.map_err(Error::io(path, "reading the folder"))?.file_name();
         let name = name.to_string_lossy();
-        if ![CHECKPOINTS, METRICS, TIMING].contains(&name.as_ref()) && !name.starts_with(".candor-") {
+        if ![CHECKPOINTS, METRICS, TIMING, tensorboard::FILE_NAME].contains(&name.as_ref())
+            && !name.starts_with(".candor-")
+        {
             return Ok(true);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::idx;
+use super::{cifar, idx};
 use crate::config::{DataConfig, HeldOut, TrainSize};
 use crate::error::{Error, Result};
 use crate::files;
@@ -203,8 +203,34 @@ pub fn load_for_prediction(path: &str) -> Result<Images> {
 fn read_source(path: &str) -> Result<Source> {
     match path {
         "digits" => digits(),
-        path => idx_folder(Path::new(path)),
+        path => {
+            let folder = Path::new(path);
+            match cifar::kind(folder) {
+                Some(kind) => cifar_folder(folder, kind),
+                None => idx_folder(folder),
+            }
+        }
     }
+}
+
+/// A folder of the CIFAR family.
+fn cifar_folder(path: &Path, kind: cifar::Kind) -> Result<Source> {
+    let set = cifar::read(path, kind)?;
+    let images = |part: cifar::Part| Images {
+        pixels: part.pixels,
+        shape: cifar::SHAPE,
+        labels: part.labels,
+        source: part.source,
+    };
+    Ok(Source {
+        name: path.display().to_string(),
+        images: images(set.train),
+        test: set.test.map(images),
+        normalisation: None,
+        class_names: set.class_names,
+        default_validation: HeldOut::Fraction(0.1),
+        default_test: HeldOut::Fraction(0.2),
+    })
 }
 
 /// The number of classes: one more than the largest label, where every class occurs in every part.

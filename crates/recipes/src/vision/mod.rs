@@ -2,6 +2,8 @@
 //!
 //! The flow is [`data`] (read, check, split, normalise) -> [`model`] -> [`train`].
 
+mod augment;
+mod cifar;
 pub mod data;
 mod idx;
 pub mod model;
@@ -23,7 +25,7 @@ const INFO: RecipeInfo = RecipeInfo {
     summary: "image classification with a perceptron, a small convolutional net or a residual net",
     models: MODELS,
     data: &["digits"],
-    formats: "a folder of IDX files (MNIST family), plain or gzip",
+    formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip",
 };
 
 impl Recipe for Vision {

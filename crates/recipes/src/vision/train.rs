@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use candor_burn::{LossModule, LossOutput, LossTargets};
 use serde::{Deserialize, Serialize};
 
+use super::augment::{Augmentation, Augmenter};
 use super::data::{self, Images, Normalisation, Split};
 use super::model::{ImageModel, ImageShape, LeNet, Mlp, ResNet};
 use crate::config::{Config, DataConfig, ModelConfig};
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
 use crate::recipe::{Control, DataSummary, Prepared, RunOutput};
-use crate::training::{self, Task, read_metadata, read_weights};
+use crate::training::{self, Smoothing, Task, read_metadata, read_weights};
 
 /// Rows of a batch without gradients.
 const PREDICT_ROWS: usize = 500;
@@ -49,22 +49,49 @@ impl PreparedVision {
         Ok(Self { split, tables })
     }
 
+    /// The views of a configuration, if it has any; padding is the byte that is nearest to an input of 0.
+    fn augmenter(&self, config: &Config) -> Result<Option<Augmenter>> {
+        let augmentation = Augmentation::parse("data.augment", &config.data.augment)?;
+        if augmentation.is_none() {
+            return Ok(None);
+        }
+        let Normalisation { scale, mean, .. } = &self.split.normalisation;
+        let padding = mean.iter().map(|mean| (mean * scale).round().clamp(0.0, 255.0) as u8).collect();
+        Ok(Some(Augmenter::new(augmentation, config.seed, self.split.images.shape, padding)?))
+    }
+
     fn shape(&self) -> ImageShape {
         ImageShape { input: self.split.images.shape, classes: self.split.summary.classes }
     }
 }
 
-/// The normalised inputs of these rows, `[n, channels, height, width]`.
-fn inputs(images: &Images, rows: &[usize], tables: &[[f32; 256]], device: &Device) -> Tensor<4> {
+/// The bytes of these images, one after the other.
+fn gathered(images: &Images, rows: &[usize]) -> Vec<u8> {
+    rows.iter().flat_map(|&row| images.image(row)).copied().collect()
+}
+
+/// The bytes of random views of these images.
+fn augmented(images: &Images, rows: &[usize], epoch: usize, augmenter: &Augmenter) -> Result<Vec<u8>> {
     let len = images.image_len();
-    let [channels, height, width] = images.shape;
-    let mut values = Vec::with_capacity(rows.len() * len);
-    for &row in rows {
-        for (channel, table) in images.image(row).chunks_exact(height * width).zip(tables) {
+    let mut bytes = vec![0; rows.len() * len];
+    for (&row, view) in rows.iter().zip(bytes.chunks_exact_mut(len)) {
+        augmenter.apply(epoch as u64, row as u64, images.image(row), view)?;
+    }
+    Ok(bytes)
+}
+
+/// The normalised inputs `[n, channels, height, width]` of images of bytes.
+fn inputs(bytes: &[u8], shape: [usize; 3], tables: &[[f32; 256]], device: &Device) -> Tensor<4> {
+    let [channels, height, width] = shape;
+    let area = height * width;
+    let mut values = Vec::with_capacity(bytes.len());
+    for image in bytes.chunks_exact(channels * area) {
+        for (channel, table) in image.chunks_exact(area).zip(tables) {
             values.extend(channel.iter().map(|byte| table[usize::from(*byte)]));
         }
     }
-    Tensor::from_data(TensorData::new(values, [rows.len(), channels, height, width]), device)
+    let n = bytes.len() / (channels * area);
+    Tensor::from_data(TensorData::new(values, [n, channels, height, width]), device)
 }
 
 /// Logits of these rows, with their labels.
@@ -79,7 +106,7 @@ fn predict<M: ImageModel>(
     let mut logits = Vec::with_capacity(rows.len() * classes);
     for chunk in rows.chunks(PREDICT_ROWS) {
         let values = model
-            .logits(inputs(images, chunk, tables, device))
+            .logits(inputs(&gathered(images, chunk), images.shape, tables, device))
             .try_into_data()
             .map_err(|error| Error::Internal(format!("{error:?}")))?
             .try_into_vec::<f32>()
@@ -93,6 +120,7 @@ fn predict<M: ImageModel>(
 /// The data with one kind of model.
 struct VisionTask<'a, M> {
     data: &'a PreparedVision,
+    augmenter: Option<Augmenter>,
     model: PhantomData<M>,
 }
 
@@ -107,12 +135,26 @@ impl<M: ImageModel> Task for VisionTask<'_, M> {
         M::build(&config.model, &self.data.shape(), config.seed, device)
     }
 
-    fn loss(&self, model: &M, rows: &[usize], loss: &LossModule, device: &Device) -> Result<LossOutput> {
+    fn loss(
+        &self,
+        model: &M,
+        rows: &[usize],
+        epoch: usize,
+        loss: &LossModule,
+        device: &Device,
+    ) -> Result<LossOutput> {
         let split = &self.data.split;
         let rows: Vec<usize> = rows.iter().map(|&row| split.train[row]).collect();
-        let logits = model.logits(inputs(&split.images, &rows, &self.data.tables, device));
+        let views = match &self.augmenter {
+            Some(augmenter) => Some(augmented(&split.images, &rows, epoch, augmenter)?),
+            None => None,
+        };
+        let images = match &views {
+            Some(bytes) => inputs(bytes, split.images.shape, &self.data.tables, device),
+            None => inputs(&gathered(&split.images, &rows), split.images.shape, &self.data.tables, device),
+        };
         let labels = rows.iter().map(|&row| split.images.labels[row]).collect();
-        Ok(loss.forward(logits, LossTargets::Labels { labels, ignore_index: None })?)
+        Ok(loss.forward(model.logits(images), LossTargets::Labels { labels, ignore_index: None })?)
     }
 
     fn predict_validation(&self, model: &M, device: &Device) -> Result<Option<Predictions>> {
@@ -149,15 +191,14 @@ impl Prepared for PreparedVision {
 
     fn check(&self, config: &Config) -> Result<()> {
         let device = Device::flex();
-        config.loss.convention.rule(config.loss.smoothing, self.split.summary.classes)?;
+        Smoothing::new(config, self.split.summary.classes)?;
+        self.augmenter(config)?;
         with_model(&config.model.name, Check { config, shape: self.shape(), device })
     }
 
     fn train(&self, config: &Config, control: &Control<'_>) -> Result<RunOutput> {
-        let rule = config.loss.convention.rule(config.loss.smoothing, self.split.summary.classes)?;
-        let loss = candor::losses::by_name(&config.loss.name, &config.loss.parameters)?;
-        let loss = LossModule::from_shared(Arc::from(loss)).with_shared_rule(Some(rule.into()));
-        with_model(&config.model.name, Train { data: self, config, loss, control })
+        let smoothing = Smoothing::new(config, self.split.summary.classes)?;
+        with_model(&config.model.name, Train { data: self, config, smoothing, control })
     }
 }
 
@@ -193,7 +234,7 @@ impl WithModel for Check<'_> {
 struct Train<'a, 'c> {
     data: &'a PreparedVision,
     config: &'a Config,
-    loss: LossModule,
+    smoothing: Smoothing,
     control: &'a Control<'c>,
 }
 
@@ -201,8 +242,9 @@ impl WithModel for Train<'_, '_> {
     type Output = RunOutput;
 
     fn run<M: ImageModel>(self) -> Result<RunOutput> {
-        let task = VisionTask::<M> { data: self.data, model: PhantomData };
-        training::run(&task, self.config, self.loss, self.control)
+        let augmenter = self.data.augmenter(self.config)?;
+        let task = VisionTask::<M> { data: self.data, augmenter, model: PhantomData };
+        training::run(&task, self.config, self.smoothing, self.control)
     }
 }
 
