@@ -46,12 +46,25 @@ pub enum Command {
         after_help = "Example: candor train vision --data digits --smoothing 0.1 --epochs 60 --out runs/smoothed"
     )]
     Train(TrainArgs),
+    /// Predictions of a finished run for other data
+    #[command(after_help = "Example: candor predict runs/train-1 --data digits --out predictions.parquet")]
+    Predict(PredictArgs),
     /// Judge predictions: accuracy, NLL, Brier, ECE and more, with intervals
     #[command(after_help = "Example: candor eval --logits test_logits.npy --labels test_labels.npy")]
     Eval(EvalArgs),
     /// Fit a calibration map on held-out predictions, or apply one
     #[command(subcommand)]
     Calibrate(CalibrateCommand),
+    /// Value and gradient of any loss on your own arrays, to check a port from another framework
+    #[command(
+        after_help = "Example: candor loss --logits z.npy --labels y.npy --smoothing 0.1 --reduction mean --grad g.npy"
+    )]
+    Loss(LossArgs),
+    /// Labels in, soft targets out, for use by other frameworks
+    #[command(
+        after_help = "Example: candor soften labels.npy --classes 10 --target uniform --set smoothing=0.1 --out targets.npy"
+    )]
+    Soften(SoftenArgs),
     /// Say what a smoothing setting will do, before any training
     #[command(after_help = "Example: candor explain --classes 10 --smoothing 0.1 --convention uniform")]
     Explain(ExplainArgs),
@@ -97,6 +110,99 @@ pub struct TrainArgs {
     pub resume: bool,
     #[command(flatten)]
     pub flags: TrainFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// Folder of a finished run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Embedded set or path; its test part is predicted, or all rows if it has none
+    #[arg(long, value_name = "NAME")]
+    pub data: String,
+    /// File for the predictions (Parquet)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct LossArgs {
+    /// Array of logits [rows, classes] (.npy, float32 or float64)
+    #[arg(long, value_name = "FILE")]
+    pub logits: PathBuf,
+    /// Array of class indices [rows] (.npy)
+    #[arg(long, value_name = "FILE", conflicts_with = "targets")]
+    pub labels: Option<PathBuf>,
+    /// Array of target masses [rows, classes] (.npy); they need not sum to 1
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
+    /// Array of teacher logits [rows, classes] (.npy), for distillation
+    #[arg(long, value_name = "FILE")]
+    pub teacher: Option<PathBuf>,
+    /// The loss (candor list losses)
+    #[arg(long, default_value = "cross_entropy", value_name = "NAME")]
+    pub loss: String,
+    /// Parameter of the loss
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Smoothing strength; negative ones with --convention generalised
+    #[arg(long, default_value_t = 0.0, value_name = "α", allow_hyphen_values = true)]
+    pub smoothing: f64,
+    /// What the strength means
+    #[arg(long, default_value = "uniform", value_name = "uniform|off_class|generalised")]
+    pub convention: String,
+    /// How row losses are combined
+    #[arg(long, default_value = "mean", value_name = "mean|sum|none")]
+    pub reduction: String,
+    /// Array of class weights [classes] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// What class weights do
+    #[arg(long, default_value = "label", value_name = "label|pytorch")]
+    pub weighting: String,
+    /// Array of row weights [rows] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub sample_weights: Option<PathBuf>,
+    /// Divide the sum by this instead of the batch's own denominator
+    #[arg(long, value_name = "X")]
+    pub denominator: Option<f64>,
+    /// Label of rows that do not count
+    #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
+    pub ignore_index: Option<i64>,
+    /// File for the gradient [rows, classes] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub grad: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SoftenArgs {
+    /// Labels: .npy [rows], .parquet or .csv with a column
+    #[arg(value_name = "FILE")]
+    pub labels: PathBuf,
+    /// Column of the labels in Parquet and CSV files
+    #[arg(long, default_value = "labels", value_name = "NAME")]
+    pub column: String,
+    /// Number of classes
+    #[arg(long, value_name = "K")]
+    pub classes: usize,
+    /// The target rule (candor list targets)
+    #[arg(long, default_value = "uniform", value_name = "NAME")]
+    pub target: String,
+    /// Smoothing strength, short for --set smoothing=α
+    #[arg(long, value_name = "α", allow_hyphen_values = true)]
+    pub smoothing: Option<f64>,
+    /// Parameter of the rule
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Label of rows that do not count; their targets are zero
+    #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
+    pub ignore_index: Option<i64>,
+    /// Write (class, mass) lists instead of full rows (Parquet only)
+    #[arg(long)]
+    pub sparse: bool,
+    /// File for the targets: .npy, .parquet or .csv
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// Where predictions come from.
@@ -221,6 +327,7 @@ pub struct ListArgs {
 pub enum ListKind {
     Losses,
     Targets,
+    Schedules,
     Metrics,
     Calibrators,
     Recipes,

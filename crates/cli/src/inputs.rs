@@ -1,8 +1,10 @@
 //! Reads the predictions that a command was given.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use candor::parameters::ParameterValue;
 use candor_recipes::Error;
 use candor_recipes::predictions::{
     Predictions, ScoreKind, Scores, read_npy_labels, read_npy_scores, read_parquet,
@@ -50,6 +52,21 @@ pub fn read_file(path: &Path) -> Result<Predictions> {
         return Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() }.into());
     }
     Ok(read_parquet(path, None)?)
+}
+
+/// `KEY=VALUE` texts as parameters: numbers where they read as such.
+pub fn parameters(set: &[String]) -> Result<BTreeMap<String, ParameterValue>> {
+    set.iter()
+        .map(|text| {
+            let (key, value) =
+                text.split_once('=').ok_or_else(|| request(&format!("--set {text} must be KEY=VALUE")))?;
+            let value = match value.trim().parse::<f64>() {
+                Ok(number) => ParameterValue::Number(number),
+                Err(_) => ParameterValue::Text(value.trim().to_owned()),
+            };
+            Ok((key.trim().to_owned(), value))
+        })
+        .collect()
 }
 
 /// An error of the request itself.

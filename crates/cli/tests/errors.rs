@@ -95,7 +95,7 @@ fn predictions_that_cannot_be_judged_are_refused_with_row_and_reason() {
         refused(&format!("eval {}", write_predictions(folder.path(), kind, scores, 2, labels)))
     };
     let message = eval("logits", &[], &[]);
-    assert!(message.contains("no predictions"), "{message}");
+    assert!(message.contains("at least one counted row"), "{message}");
     let message = eval("logits", &[0.0, 1.0, 2.0, 3.0], &[0]);
     assert!(
         message.contains("labels") && message.contains("1") && message.contains("2 are needed"),

@@ -10,6 +10,7 @@ mod error;
 pub mod files;
 pub mod predictions;
 pub mod recipe;
+pub mod soft_targets;
 pub mod training;
 pub mod vision;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candor::parameters::describe_defaults;
-use candor::{calibrators, losses, metrics, targets};
+use candor::{calibrators, losses, metrics, schedules, targets};
 use candor_recipes::{config::keys, recipe};
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,10 @@ use crate::args::{Global, ListArgs, ListKind};
 use crate::output::{print, print_json};
 use crate::table::table;
 
-const ALL: [ListKind; 6] = [
+const ALL: [ListKind; 7] = [
     ListKind::Losses,
     ListKind::Targets,
+    ListKind::Schedules,
     ListKind::Metrics,
     ListKind::Calibrators,
     ListKind::Recipes,
@@ -43,6 +44,7 @@ fn name(kind: ListKind) -> &'static str {
     match kind {
         ListKind::Losses => "losses",
         ListKind::Targets => "targets",
+        ListKind::Schedules => "schedules",
         ListKind::Metrics => "metrics",
         ListKind::Calibrators => "calibrators",
         ListKind::Recipes => "recipes",
@@ -67,6 +69,12 @@ fn entries(kind: ListKind) -> Result<Value> {
             })
             .collect::<Result<Value>>()?,
         ListKind::Targets => targets::ALL
+            .iter()
+            .map(|entry| {
+                Ok(with_defaults(serde_json::to_value(entry.info)?, describe_defaults(entry.info.parameters)))
+            })
+            .collect::<Result<Value>>()?,
+        ListKind::Schedules => schedules::ALL
             .iter()
             .map(|entry| {
                 Ok(with_defaults(serde_json::to_value(entry.info)?, describe_defaults(entry.info.parameters)))
@@ -108,6 +116,14 @@ fn people(kind: ListKind) -> String {
             })
             .collect(),
         ListKind::Targets => targets::ALL
+            .iter()
+            .map(|entry| {
+                let (info, defaults) = (entry.info, describe_defaults(entry.info.parameters));
+                let details = [("formula", info.formula), ("defaults", &defaults), ("paper", info.paper)];
+                block(info.name, info.summary, &details)
+            })
+            .collect(),
+        ListKind::Schedules => schedules::ALL
             .iter()
             .map(|entry| {
                 let (info, defaults) = (entry.info, describe_defaults(entry.info.parameters));

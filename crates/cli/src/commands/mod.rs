@@ -6,7 +6,10 @@ mod data;
 mod eval;
 mod explain;
 mod list;
+mod loss;
 mod out_folder;
+mod predict;
+mod soften;
 mod train;
 
 use anyhow::Result;
@@ -22,6 +25,9 @@ pub fn run(program: Program) -> Result<()> {
     match &program.command {
         Command::Compare(args) => compare::run(args, global),
         Command::Train(args) => train::run(args, global),
+        Command::Predict(args) => predict::run(args, global),
+        Command::Loss(args) => loss::run(args, global),
+        Command::Soften(args) => soften::run(args, global),
         Command::Eval(args) => eval::run(args, global),
         Command::Calibrate(CalibrateCommand::Fit(args)) => calibrate::fit(args, global),
         Command::Calibrate(CalibrateCommand::Apply(args)) => calibrate::apply(args, global),

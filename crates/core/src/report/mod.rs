@@ -1,6 +1,7 @@
 //! What a comparison of runs says: summary, recommendation, verdict, warnings. Numbers in, words out.
 
 mod comparison;
+pub mod page;
 mod recommendation;
 mod verdict;
 mod warnings;

@@ -4,7 +4,8 @@ mod npy;
 mod parquet;
 
 pub use npy::{
-    read_labels as read_npy_labels, read_scores as read_npy_scores, write_scores as write_npy_scores,
+    read_labels as read_npy_labels, read_scores as read_npy_scores, read_vector as read_npy_vector,
+    write_scores as write_npy_scores,
 };
 pub use parquet::{read as read_parquet, write as write_parquet};
 

@@ -42,7 +42,7 @@ pub fn read_scores(path: &Path, kind: ScoreKind) -> Result<Scores> {
     let npy = open(path)?;
     check_order(path, &npy)?;
     let shape = npy.shape().to_vec();
-    let [n_rows, n_classes] = shape[..] else {
+    let [_, n_classes] = shape[..] else {
         let problem = format!("has shape {shape:?}, but {} need [rows, classes]", kind.name());
         return Err(Error::format(path, problem));
     };
@@ -62,8 +62,8 @@ pub fn read_scores(path: &Path, kind: ScoreKind) -> Result<Scores> {
             return Err(Error::format(path, problem));
         }
     };
-    if n_classes == 0 || n_rows == 0 {
-        return Err(Error::format(path, format!("has shape {shape:?}: there are no predictions")));
+    if n_classes == 0 {
+        return Err(Error::format(path, format!("has shape {shape:?}: there are no classes")));
     }
     let n_classes = usize::try_from(n_classes).map_err(|_| Error::format(path, "has too many classes"))?;
     Ok(Scores { kind, values, n_classes })
@@ -107,6 +107,31 @@ pub fn read_labels(path: &Path) -> Result<Vec<i64>> {
             return Err(Error::format(path, problem));
         }
     })
+}
+
+/// Reads a float array `[n]`, such as class weights.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Format`] for another shape, type or a truncated file.
+pub fn read_vector(path: &Path) -> Result<Vec<f64>> {
+    let npy = open(path)?;
+    let shape = npy.shape().to_vec();
+    if !matches!(shape[..], [_] | [_, 1]) {
+        return Err(Error::format(path, format!("has shape {shape:?}, but one axis is needed")));
+    }
+    let truncated = |error: std::io::Error| Error::format(path, format!("ends too early: {error}"));
+    match element_type(path, &npy)? {
+        (TypeChar::Float, 4) => {
+            Ok(npy.into_vec::<f32>().map_err(truncated)?.into_iter().map(f64::from).collect())
+        }
+        (TypeChar::Float, 8) => npy.into_vec().map_err(truncated),
+        (letter, size) => {
+            let problem = format!(
+                "holds elements of type {letter:?} of {size} bytes, but float32 or float64 is needed"
+            );
+            Err(Error::format(path, problem))
+        }
+    }
 }
 
 /// Writes scores as a float array `[n, n_classes]`.
