@@ -6,7 +6,7 @@ reading and the last evaluation cancel.
 
     cargo build --release
     python3 -m pip install -r benches/peers/requirements.txt
-    python3 benches/mlp.py DATA [--program target/release/candor] [--runs 3] [--epochs 6]
+    python3 benches/mlp.py DATA [--program target/release/candor] [--runs 3] [--epochs 16]
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--program", default="target/release/candor")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=16)
     args = parser.parse_args()
     sides = {
         "candor": lambda epochs, seed: candor(args.program, args.data, epochs, seed),
