@@ -22,12 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     paths.sort();
     let mut runs = Vec::new();
-    let mut configuration = Vec::new();
+    let mut configurations = Vec::new();
     for path in &paths {
         let document: Value = serde_json::from_slice(&fs::read(path)?)?;
-        if configuration.is_empty() {
-            flatten("", &document["config"], &mut configuration);
-        }
+        let mut settings = Vec::new();
+        flatten("", &document["config"], &mut settings);
+        configurations.push(settings);
         runs.push(detail(&document)?);
     }
     let facts = vec![
@@ -35,13 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("Data".to_owned(), comparison.data.clone()),
         ("Trainings".to_owned(), comparison.runs.len().to_string()),
     ];
-    let page = Page::comparison(&comparison, &runs, facts.clone(), configuration.clone());
+    let page =
+        Page::comparison(&comparison, &runs, facts.clone(), Page::joined_configuration(&configurations));
     write(&out, &render(&page))?;
     for figure in &page.figures {
         write(&out.with_extension(format!("{}.svg", figure.name)), &svg(figure))?;
     }
     if let Some(run) = runs.first() {
-        let page = Page::run(&comparison.data, run, facts.clone(), configuration);
+        let page = Page::run(&comparison.data, run, facts.clone(), configurations.swap_remove(0));
         write(&out.with_extension("run.html"), &render(&page))?;
         // Margins are not in the documents; these are made up to show the picture.
         let mut margins = Histogram::new(0.0, 12.0, 24);

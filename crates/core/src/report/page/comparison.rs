@@ -32,6 +32,7 @@ impl Page {
             lead: lead(comparison, &settings),
             facts,
             verdict,
+            explanation: reading::ECE.to_owned(),
             recommendation,
             warnings: comparison.warnings.clone(),
             tables: vec![settings_table(comparison, &settings)],
@@ -39,6 +40,19 @@ impl Page {
             configuration,
             glossary: reading::glossary(true),
         }
+    }
+
+    /// The settings of several runs in one list: a key whose values differ shows all of them.
+    pub fn joined_configuration(runs: &[Vec<(String, String)>]) -> Vec<(String, String)> {
+        let mut joined: Vec<(String, Vec<&str>)> = Vec::new();
+        for (key, value) in runs.iter().flatten() {
+            match joined.iter_mut().find(|known| known.0 == *key) {
+                Some((_, values)) if values.contains(&value.as_str()) => {}
+                Some((_, values)) => values.push(value),
+                None => joined.push((key.clone(), vec![value])),
+            }
+        }
+        joined.into_iter().map(|(key, values)| (key, values.join(", "))).collect()
     }
 }
 

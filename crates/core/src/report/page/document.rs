@@ -16,6 +16,8 @@ pub struct Page {
     pub facts: Vec<(String, String)>,
     /// The answer in plain words; the first sentence is set large.
     pub verdict: Vec<String>,
+    /// The measures that the verdict names, in a sentence.
+    pub explanation: String,
     /// What to do.
     pub recommendation: Option<String>,
     /// What to look out for, with remedies.
@@ -73,18 +75,25 @@ pub struct Row {
 pub struct Cell {
     /// What is shown.
     pub text: String,
-    /// What it is sorted by; without one, by the text. Never NaN.
+    /// A second, smaller line; may be empty.
+    pub below: String,
+    /// What it is sorted by; without one, by the text. Always finite; what is not sorts last.
     pub key: Option<f64>,
 }
 
 impl Cell {
     /// A cell of words.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), key: None }
+        Self { text: text.into(), ..Self::default() }
     }
 
     /// A cell that shows a number in its own words.
     pub fn number(text: impl Into<String>, key: f64) -> Self {
-        Self { text: text.into(), key: Some(key).filter(|key| !key.is_nan()) }
+        Self { text: text.into(), below: String::new(), key: Some(key).filter(|key| key.is_finite()) }
+    }
+
+    /// The same with a second line.
+    pub fn with_below(self, below: impl Into<String>) -> Self {
+        Self { below: below.into(), ..self }
     }
 }

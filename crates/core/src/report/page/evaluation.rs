@@ -1,6 +1,6 @@
 //! The page of a set of predictions.
 
-use super::number::{count, decimals, fixed, range, signed};
+use super::number::{count, decimals, fixed, metric_title, range, signed};
 use super::pictures::{AS_TRAINED, reliability_panel};
 use super::setting::Setting;
 use super::text::shortened;
@@ -26,10 +26,11 @@ impl Page {
             tables.push(groups_table(evaluation, groups));
         }
         Self {
-            title: format!("How honest are the predictions {}?", super::comparison::short_name(name)),
+            title: format!("How honest are the predictions in {}?", super::comparison::short_name(name)),
             lead: format!("{} rows with known labels were evaluated.", count(evaluation.n)),
             facts,
             verdict: vec![honesty(evaluation), chance(evaluation)],
+            explanation: reading::ECE.to_owned(),
             recommendation: Some(advice(evaluation)),
             warnings: evaluation_warnings(evaluation),
             tables,
@@ -93,12 +94,11 @@ fn advice(evaluation: &Evaluation) -> String {
 /// Every metric with its interval, null value and p-value.
 fn metrics_table(evaluation: &Evaluation) -> Table {
     let headings = [
-        ("Measure", "its name in outputs"),
+        ("Measure", ""),
         ("Value", ""),
         ("95 % interval", "where the value would probably lie on other rows of the same kind"),
         ("if calibrated", "what perfectly calibrated predictions of the same confidences would score"),
         ("p", "share of such predictions that score at least as badly"),
-        ("Meaning", ""),
         ("Range", ""),
     ];
     let rows = ALL
@@ -111,14 +111,13 @@ fn metrics_table(evaluation: &Evaluation) -> Table {
             let decimals = decimals(metric.name).max(4);
             Some(Row {
                 cells: vec![
-                    Cell::text(metric.name),
+                    Cell::text(metric_title(metric.name)).with_below(metric.summary),
                     Cell::number(fixed(estimate.number(), decimals), estimate.number()),
                     estimate
                         .ci
                         .map_or(Cell::text("–"), |ends| Cell::number(range(ends, decimals), ends[0])),
                     optional(estimate.null_value, decimals),
                     optional(estimate.p_value, 3),
-                    Cell::text(metric.summary),
                     Cell::text(metric.range),
                 ],
                 recommended: false,
@@ -202,8 +201,12 @@ fn figures(
         confidence_after_temperature: None,
         margins: margins.cloned(),
     };
-    let setting =
-        Setting { variant: &variant, label: "All rows".to_owned(), runs: vec![&run], recommended: false };
+    let setting = Setting {
+        variant: &variant,
+        label: "All rows".to_owned(),
+        runs: vec![&run],
+        recommended: [false; 2],
+    };
     let settings = [setting];
     let mut figures = Vec::new();
     if let Some(mut figure) = pictures::reliability(&settings, false) {

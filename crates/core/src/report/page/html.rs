@@ -136,6 +136,9 @@ fn verdict(html: &mut String, page: &Page) {
             html.push_str("</ul>\n");
         }
     }
+    if !page.explanation.is_empty() {
+        add(html, format_args!("<p class=\"note\">{}</p>\n", escape(&page.explanation)));
+    }
     if let Some(recommendation) = &page.recommendation {
         match recommendation.split_once(": ") {
             Some((word, rest)) => add(
@@ -177,6 +180,12 @@ fn warnings(html: &mut String, warnings: &[Warning]) {
 }
 
 fn section_table(html: &mut String, table: &Table, i: usize) {
+    // Columns of words stand on the left, columns of numbers on the right.
+    let words = |column: usize| {
+        let mut cells = table.rows.iter().filter_map(|row| row.cells.get(column));
+        cells.clone().any(|cell| cell.text.len() > 5) && cells.all(|cell| cell.key.is_none())
+    };
+    let words: Vec<bool> = (0..table.headings.len()).map(words).collect();
     let title = escape(&table.title);
     add(
         html,
@@ -190,16 +199,17 @@ fn section_table(html: &mut String, table: &Table, i: usize) {
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}, scrolls sideways\">\n<table>\n<thead><tr>"
         ),
     );
-    for heading in &table.headings {
+    for (heading, words) in table.headings.iter().zip(&words) {
         let explanation = if heading.explanation.is_empty() {
             String::new()
         } else {
             format!(" title=\"{}\"", escape(&heading.explanation))
         };
-        add(html, format_args!("<th scope=\"col\"{explanation}>{}</th>", escape(&heading.name)));
+        let kind = if *words { " class=\"words\"" } else { "" };
+        add(html, format_args!("<th scope=\"col\"{kind}{explanation}>{}</th>", escape(&heading.name)));
     }
     html.push_str("</tr></thead>\n<tbody>\n");
-    table.rows.iter().for_each(|row| table_row(html, row));
+    table.rows.iter().for_each(|row| table_row(html, row, &words));
     html.push_str("</tbody>\n</table>\n</div>\n");
     if !table.note.is_empty() {
         add(html, format_args!("<p class=\"note\">{}</p>\n", escape(&table.note)));
@@ -207,17 +217,18 @@ fn section_table(html: &mut String, table: &Table, i: usize) {
     html.push_str("</section>\n");
 }
 
-fn table_row(html: &mut String, row: &Row) {
+fn table_row(html: &mut String, row: &Row, words: &[bool]) {
     html.push_str(if row.recommended { "<tr class=\"best\">" } else { "<tr>" });
     for (i, cell) in row.cells.iter().enumerate() {
-        let Cell { text, key } = cell;
+        let Cell { text, below, key } = cell;
         let key = key.map_or(String::new(), |key| format!(" data-k=\"{key}\""));
+        let below =
+            if below.is_empty() { String::new() } else { format!("<small>{}</small>", escape(below)) };
         if i == 0 {
-            let mark = if row.recommended { " <span class=\"tag\">recommended</span>" } else { "" };
-            add(html, format_args!("<th scope=\"row\"{key}>{}{mark}</th>", escape(text)));
+            add(html, format_args!("<th scope=\"row\"{key}>{}{below}</th>", escape(text)));
         } else {
-            let kind = if cell.key.is_none() && text.len() > 12 { " class=\"words\"" } else { "" };
-            add(html, format_args!("<td{kind}{key}>{}</td>", escape(text)));
+            let kind = if words.get(i) == Some(&true) { " class=\"words\"" } else { "" };
+            add(html, format_args!("<td{kind}{key}>{}{below}</td>", escape(text)));
         }
     }
     html.push_str("</tr>\n");
@@ -236,7 +247,10 @@ fn section_figure(html: &mut String, figure: &Figure) {
     for entry in &figure.legend {
         add(html, format_args!("<li>{}{}</li>\n", swatch(entry), escape(&entry.text)));
     }
-    html.push_str("</ul>\n<div class=\"panels\">\n");
+    html.push_str("</ul>\n");
+    // Few panels may be larger; four stand in one row.
+    let few = !matches!(figure.panels.len(), 4 | 7..);
+    add(html, format_args!("<div class=\"panels{}\">\n", if few { " few" } else { "" }));
     for one in &figure.panels {
         add(
             html,
@@ -280,7 +294,8 @@ fn reading(html: &mut String, page: &Page) {
     }
     if !page.glossary.is_empty() {
         html.push_str("<h3>Words</h3>\n<dl class=\"glossary\">\n");
-        pairs(html, &page.glossary);
+        let capital = |(word, meaning): &(String, String)| (word.clone(), sentence(meaning));
+        pairs(html, &page.glossary.iter().map(capital).collect::<Vec<_>>());
         html.push_str("</dl>\n");
     }
     html.push_str("</section>\n");

@@ -19,6 +19,8 @@ mod run;
 mod setting;
 mod settings_table;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use axis::Axis;

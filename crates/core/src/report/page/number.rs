@@ -55,6 +55,17 @@ pub(super) fn decimals(metric: &str) -> usize {
     }
 }
 
+/// A metric's name for people.
+pub(super) fn metric_title(metric: &str) -> String {
+    match metric {
+        "nll" | "ece" | "mce" | "rmsce" | "aurc" => metric.to_uppercase(),
+        "adaptive_ece" => "Adaptive ECE".to_owned(),
+        "e_aurc" => "Excess AURC".to_owned(),
+        "brier" => "Brier score".to_owned(),
+        other => super::text::sentence(&other.replace('_', " ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +81,7 @@ mod tests {
             ("+0.10".into(), "−0.10".into(), "0.00".into())
         );
         assert_eq!(fixed(f64::NEG_INFINITY, 1), "−∞");
+        assert_eq!((metric_title("signed_gap"), metric_title("ece")), ("Signed gap".into(), "ECE".into()));
         assert_eq!(
             (count(7), count(1234), count(1_000_000)),
             ("7".into(), "1\u{202f}234".into(), "1\u{202f}000\u{202f}000".into())

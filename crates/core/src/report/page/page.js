@@ -33,7 +33,7 @@
         const key = (row) => {
           const cell = row.cells[column];
           if (!numbers) return cell.textContent;
-          return cell.dataset.k === undefined ? NaN : cell.dataset.k === "inf" ? Infinity : Number(cell.dataset.k);
+          return cell.dataset.k === undefined ? NaN : Number(cell.dataset.k);
         };
         const rows = [...body.rows].map((row) => [key(row), row]);
         rows.sort(([a], [b]) => {

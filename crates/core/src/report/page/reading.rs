@@ -1,5 +1,8 @@
 //! The words of a page, explained in a sentence each.
 
+/// What the verdict's measure means.
+pub(super) const ECE: &str = "ECE, the expected calibration error, is the mean distance between the confidence that a model states and the share of its answers that are right; 0 is best.";
+
 /// The glossary; with the words of a comparison or without.
 pub(super) fn glossary(comparison: bool) -> Vec<(String, String)> {
     const SMOOTHING: (&str, &str) = (

@@ -1,9 +1,9 @@
 //! The page of one training.
 
 use super::evaluation::{chance, honesty};
-use super::number::{count, decimals, fixed, range};
+use super::number::{count, decimals, fixed, metric_title, range};
 use super::setting::Setting;
-use super::{Cell, EpochPoint, Heading, Page, Row, RunDetail, Table, pictures, reading};
+use super::{Cell, EpochPoint, Figure, Heading, LegendEntry, Page, Row, RunDetail, Table, pictures, reading};
 use crate::metrics::{ALL, Evaluation};
 use crate::report::{Warning, evaluation_warnings};
 
@@ -19,12 +19,11 @@ impl Page {
             variant: &run.variant,
             label: run.variant.smoothing.to_string(),
             runs: vec![run],
-            recommended: false,
+            recommended: [false; 2],
         };
         let settings = [setting];
         let mut figures = Vec::new();
-        figures.extend(pictures::reliability(&settings, false));
-        figures.extend(pictures::reliability(&settings, true));
+        figures.extend(reliability(&settings, run.temperature));
         figures.extend(pictures::single_run(&run.epochs));
         figures.extend(pictures::confidences(&settings));
         figures.extend(pictures::margins(&settings));
@@ -45,6 +44,7 @@ impl Page {
             ),
             facts,
             verdict,
+            explanation: reading::ECE.to_owned(),
             recommendation: Some(advice(run)),
             warnings: warnings(run),
             tables: vec![table(run)],
@@ -53,6 +53,28 @@ impl Page {
             glossary: reading::glossary(false),
         }
     }
+}
+
+/// As trained and with the temperature, side by side.
+fn reliability(settings: &[Setting<'_>], temperature: Option<f64>) -> Option<Figure> {
+    let mut figure = pictures::reliability(settings, false)?;
+    "Reliability".clone_into(&mut figure.title);
+    figure.panels.iter_mut().for_each(|panel| "As trained".clone_into(&mut panel.title));
+    if let Some(mut scaled) = pictures::reliability(settings, true) {
+        let title =
+            temperature.map_or("With temperature".to_owned(), |t| format!("With T = {}", fixed(t, 2)));
+        scaled.panels.iter_mut().for_each(|panel| panel.title.clone_from(&title));
+        figure.panels.append(&mut scaled.panels);
+        let entry = scaled.legend.into_iter().next();
+        figure.legend.splice(
+            1..1,
+            entry.map(|entry| LegendEntry { text: format!("{}, with temperature", entry.text), ..entry }),
+        );
+        figure
+            .reading
+            .push_str(" If temperature scaling moves the points to the diagonal, no new training is needed.");
+    }
+    Some(figure)
 }
 
 fn repair(run: &RunDetail) -> Option<String> {
@@ -71,7 +93,7 @@ fn repair(run: &RunDetail) -> Option<String> {
 fn lowest(epochs: &[EpochPoint]) -> Option<(usize, f64, usize, f64)> {
     let points = || epochs.iter().filter_map(|epoch| Some((epoch.epoch, epoch.validation_nll?)));
     let best = points().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let last = points().last()?;
+    let last = points().next_back()?;
     Some((best.0, best.1, last.0, last.1))
 }
 
@@ -118,14 +140,13 @@ fn warnings(run: &RunDetail) -> Vec<Warning> {
 /// Every metric as trained and with the temperature.
 fn table(run: &RunDetail) -> Table {
     let headings = [
-        ("Measure", "its name in outputs"),
+        ("Measure", ""),
         ("As trained", ""),
         ("95 % interval", "where the value would probably lie on other rows of the same kind"),
         ("if calibrated", "what perfectly calibrated predictions of the same confidences would score"),
         ("With temperature", "the logits divided by the temperature"),
         ("95 % interval", ""),
         ("if calibrated", ""),
-        ("Meaning", ""),
     ];
     let cells = |evaluation: Option<&Evaluation>, name: &str| -> [Cell; 3] {
         let estimate = evaluation.and_then(|evaluation| evaluation.metrics.get(name));
@@ -143,10 +164,9 @@ fn table(run: &RunDetail) -> Table {
         .iter()
         .filter(|metric| run.test.metrics.contains_key(metric.name))
         .map(|metric| {
-            let mut row = vec![Cell::text(metric.name)];
+            let mut row = vec![Cell::text(metric_title(metric.name)).with_below(metric.summary)];
             row.extend(cells(Some(&run.test), metric.name));
             row.extend(cells(run.test_after_temperature.as_ref(), metric.name));
-            row.push(Cell::text(metric.summary));
             Row { cells: row, recommended: false }
         })
         .collect();

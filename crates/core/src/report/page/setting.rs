@@ -18,16 +18,16 @@ pub(super) struct Setting<'a> {
     pub(super) label: String,
     /// The details of its runs, by seed.
     pub(super) runs: Vec<&'a RunDetail>,
-    /// Whether it is the recommended one without temperature scaling.
-    pub(super) recommended: bool,
+    /// Whether it is the recommended one without temperature scaling, and with it.
+    pub(super) recommended: [bool; 2],
 }
 
 /// Every setting of a comparison, in the order of the runs.
 pub(super) fn settings<'a>(comparison: &'a Comparison, runs: &'a [RunDetail]) -> Vec<Setting<'a>> {
     let variants = comparison.variants();
     // The recommendation is a strength; it names a setting only where no other has the same.
-    let recommended = |variant: &Variant| {
-        comparison.recommended_smoothing == Some(variant.smoothing)
+    let recommended = |strength: Option<f64>, variant: &Variant| {
+        strength == Some(variant.smoothing)
             && variants.iter().filter(|other| other.smoothing == variant.smoothing).count() == 1
     };
     variants
@@ -39,7 +39,8 @@ pub(super) fn settings<'a>(comparison: &'a Comparison, runs: &'a [RunDetail]) ->
                 variant,
                 label: label(variant, &variants),
                 runs: mine,
-                recommended: recommended(variant),
+                recommended: [comparison.recommended_smoothing, comparison.recommended_with_temperature]
+                    .map(|strength| recommended(strength, variant)),
             }
         })
         .collect()

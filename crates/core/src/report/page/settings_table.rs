@@ -15,9 +15,12 @@ pub(super) fn settings_table(comparison: &Comparison, settings: &[Setting<'_>]) 
         ("Temperature", "as trained, or with the temperature fitted on the validation rows"),
         ("Accuracy", "share of correct rows; higher is better"),
         ("ECE", "expected calibration error; lower is better"),
-        ("ECE, 95 %", "chance in the test rows: mean over seeds of the runs' own intervals"),
+        ("95 % interval", "of the ECE, for chance in the test rows: mean over the runs"),
         ("if calibrated", "ECE that perfectly calibrated predictions would score by chance"),
-        ("change", "difference in ECE to the smallest strength, paired by seed, with its 95 % interval"),
+        (
+            "change in ECE",
+            "difference in ECE to the smallest strength, paired by seed, with its 95 % interval",
+        ),
         ("gap", "mean confidence minus accuracy: above 0 over-confident, below 0 under-confident"),
         ("NLL", "negative log-likelihood in nats; lower is better"),
         ("Brier", "squared error of the probabilities; lower is better"),
@@ -53,29 +56,38 @@ fn figures(row: &SummaryRow, after: bool) -> Option<Figures> {
 fn row(comparison: &Comparison, setting: &Setting<'_>, after: bool) -> Option<Row> {
     let found = |metric: &str| figures(comparison.row(setting.variant, metric)?, after);
     let (.., change, change_ci) = found("ece")?;
+    let [plain, scaled] = setting.recommended;
+    let (recommended, words) = if after { (scaled, "recommended with T") } else { (plain, "recommended") };
     let spread = |metric: &str| {
         let Some((mean, sd, ..)) = found(metric) else { return Cell::text("–") };
         let decimals = decimals(metric);
-        let sd = sd.map_or(String::new(), |sd| format!(" ± {}", fixed(sd, decimals)));
-        Cell::number(fixed(mean, decimals) + &sd, mean)
+        let sd = sd.map_or(String::new(), |sd| format!("± {}", fixed(sd, decimals)));
+        Cell::number(fixed(mean, decimals), mean).with_below(sd)
     };
     let gap = found("signed_gap").map_or(Cell::text("–"), |(mean, ..)| Cell::number(signed(mean, 3), mean));
     let change = change.map_or(Cell::text("–"), |change| {
-        let ends = change_ci.map_or(String::new(), |ends| format!(" ({})", range(ends, 3)));
-        Cell::number(signed(change, 3) + &ends, change)
+        let ends = change_ci.map_or(String::new(), |ends| range(ends, 3));
+        Cell::number(signed(change, 3), change).with_below(ends)
     });
     let estimates = || setting.evaluations(after).filter_map(|(_, evaluation)| evaluation.metrics.get("ece"));
+    let ece = spread("ece");
     let interval = mean(estimates().filter_map(|ece| Some(ece.ci?[0])))
         .zip(mean(estimates().filter_map(|ece| Some(ece.ci?[1]))))
-        .map_or(Cell::text("–"), |(low, high)| Cell::number(range([low, high], 3), low));
+        .map_or(Cell::text("–"), |(low, high)| {
+            Cell::number(fixed(low, 3), low).with_below(format!("to {}", fixed(high, 3)))
+        });
     let null = mean(estimates().filter_map(|ece| ece.null_value))
         .map_or(Cell::text("–"), |null| Cell::number(fixed(null, 3), null));
     Some(Row {
         cells: vec![
-            Cell::number(setting.label.clone(), setting.variant.smoothing),
+            Cell::number(setting.label.clone(), setting.variant.smoothing).with_below(if recommended {
+                words
+            } else {
+                ""
+            }),
             temperature(comparison, setting, after),
             spread("accuracy"),
-            spread("ece"),
+            ece,
             interval,
             null,
             change,
@@ -84,7 +96,7 @@ fn row(comparison: &Comparison, setting: &Setting<'_>, after: bool) -> Option<Ro
             spread("brier"),
             spread("aurc"),
         ],
-        recommended: setting.recommended && !after,
+        recommended,
     })
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Frame<'a> {
     pub(super) y: &'a Axis,
     /// Whether the horizontal axis has its words.
     pub(super) x_words: bool,
+    /// Room on the left for the words of the vertical axis, in pixels.
+    pub(super) left: u32,
     /// Room above, in pixels.
     pub(super) top: u32,
 }
@@ -40,18 +42,19 @@ pub(super) fn draw_chart(
         .margin_top(scaled(frame.top))
         .margin_right(scaled(10))
         .margin_left(scaled(2))
-        .x_label_area_size(scaled(if frame.x_words { 38 } else { 4 }))
-        .y_label_area_size(scaled(52))
+        .x_label_area_size(scaled(if frame.x_words { 42 } else { 4 }))
+        .y_label_area_size(scaled(frame.left))
         .build_cartesian_2d(Scale::from(frame.x), Scale::from(frame.y))
         .ok()?;
     let none = |_: &f64| String::new();
-    let (x_words, y_words) = (|place: &f64| frame.x.words(*place), |place: &f64| frame.y.words(*place));
+    let (x_words, y_words) =
+        (|place: &f64| plain(&frame.x.words(*place)), |place: &f64| plain(&frame.y.words(*place)));
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
         .bold_line_style(Paint::solid(Role::Grid).stroke(3))
         .axis_style(Paint::solid(Role::Muted).stroke(4))
-        .label_style(words(12, Role::Muted))
-        .axis_desc_style(words(13, Role::Ink))
+        .label_style(words(13, Role::Muted))
+        .axis_desc_style(words(14, Role::Ink))
         .set_all_tick_mark_size(scaled(3))
         .y_label_formatter(&y_words)
         .y_desc(plain(&frame.y.label));

@@ -9,7 +9,7 @@ mod scale;
 
 use plotters::prelude::{IntoDrawingArea, SVGBackend};
 
-use super::Plot;
+use super::{Axis, Plot};
 use chart::{Frame, draw_chart};
 
 /// Units of the drawing in one pixel of its natural size.
@@ -17,7 +17,7 @@ pub(super) const SCALE: u32 = 4;
 /// Natural width of a panel, which fits a phone.
 pub(super) const WIDTH: u32 = 320;
 const HEIGHT: u32 = 230;
-const STRIP: u32 = 74;
+const STRIP: u32 = 78;
 const WITH_STRIP: u32 = 270;
 
 /// Natural height of a plot.
@@ -31,20 +31,22 @@ pub(super) fn height(plot: &Plot) -> u32 {
 pub(super) fn draw(plot: &Plot) -> Option<String> {
     let mut drawn = String::new();
     let mut over = String::new();
+    let axes = [Some(&plot.y), plot.strip.as_ref().map(|strip| &strip.y)];
+    let left = axes.into_iter().flatten().map(room).max().unwrap_or_default();
     {
         let size = (WIDTH * SCALE, height(plot) * SCALE);
         let root = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
         match &plot.strip {
             None => {
-                let frame = Frame { x: &plot.x, y: &plot.y, x_words: true, top: 8 };
+                let frame = Frame { x: &plot.x, y: &plot.y, x_words: true, left, top: 8 };
                 draw_chart(&root, &frame, &plot.layers, &mut over)?;
             }
             Some(strip) => {
                 let (upper, lower) = root.split_vertically(WITH_STRIP * SCALE - 30 * SCALE);
-                let frame = Frame { x: &plot.x, y: &plot.y, x_words: false, top: 8 };
+                let frame = Frame { x: &plot.x, y: &plot.y, x_words: false, left, top: 8 };
                 draw_chart(&upper, &frame, &plot.layers, &mut over)?;
                 let bars = [super::Layer::Blocks { paint: strip.paint, blocks: strip.blocks.clone() }];
-                let frame = Frame { x: &plot.x, y: &strip.y, x_words: true, top: 8 };
+                let frame = Frame { x: &plot.x, y: &strip.y, x_words: true, left, top: 12 };
                 draw_chart(&lower, &frame, &bars, &mut over)?;
             }
         }
@@ -53,15 +55,22 @@ pub(super) fn draw(plot: &Plot) -> Option<String> {
     Some(inner(&drawn)? + &over)
 }
 
+/// Room for the words of a vertical axis: its label and its longest tick.
+fn room(axis: &Axis) -> u32 {
+    let longest = axis.ticks.iter().map(|tick| tick.1.chars().count()).max().unwrap_or_default();
+    // No font is at hand to measure with; a digit of this size is about 8 pixels wide.
+    30 + 8 * longest.min(10) as u32
+}
+
 /// What stands within the outermost element, without needless bytes.
 fn inner(drawn: &str) -> Option<String> {
-    let body = drawn.trim().strip_suffix("</svg>")?.split_once('>')?.1;
+    let body = drawn.trim().strip_suffix("</svg>")?.split_once('>')?.1.trim();
     Some(body.replace(">\n", ">").replace("\n</", "</").replace(" opacity=\"1\"", ""))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Block, Layer, Mark, Paint, Point, Role, Strip};
+    use super::super::{Block, Layer, Mark, Paint, Point, Role, Strip};
     use super::*;
 
     fn plot() -> Plot {
@@ -97,7 +106,7 @@ mod tests {
         {
             assert!(drawn.contains(expected), "{expected}: {drawn}");
         }
-        assert!(!drawn.contains("svg") && !drawn.contains('\n'));
+        assert!(!drawn.contains("<svg") && !drawn.contains('\n'), "{drawn:?}");
     }
 
     #[test]

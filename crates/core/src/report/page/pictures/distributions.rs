@@ -28,8 +28,12 @@ pub(in super::super) fn confidences(settings: &[Setting<'_>]) -> Option<Figure> 
         .collect();
     figure(
         &pairs,
-        ("confidence", "How confident the models are", "confidence"),
-        &format!("Share of the test rows by confidence, all seeds together.{}", left_out(settings)),
+        (
+            "confidence",
+            if settings.len() > 1 { "How confident the models are" } else { "How confident the model is" },
+            "confidence",
+        ),
+        &format!("Share of the rows by confidence{}.{}", together(settings), left_out(settings)),
         "The distribution of the probability that the model gives to its own answer. Much mass at 1 is good only if the accuracy is as high; smoothing moves it to the left. A spread that keeps hard and easy rows apart helps those who reject doubtful answers.",
     )
 }
@@ -46,9 +50,13 @@ pub(in super::super) fn margins(settings: &[Setting<'_>]) -> Option<Figure> {
     figure(
         &pairs,
         ("margins", "Margins of the logits", "largest minus second largest logit"),
-        &format!("Share of the test rows by margin, all seeds together.{}", left_out(settings)),
+        &format!("Share of the rows by margin{}.{}", together(settings), left_out(settings)),
         "How far the largest logit is ahead of the second one. Without smoothing margins grow as long as training lasts; smoothing gives them a target, so they gather in a narrow hill. Neither is good by itself: a narrow hill means that the model no longer says which rows are hard.",
     )
+}
+
+fn together(settings: &[Setting<'_>]) -> &'static str {
+    if settings.iter().any(|setting| setting.runs.len() > 1) { ", all seeds together" } else { "" }
 }
 
 /// The histograms of all runs together; the first alone if their bins differ.
@@ -84,7 +92,7 @@ fn figure(
     let most = all().flat_map(Histogram::shares).map(|(_, share)| share).fold(0.0, f64::max);
     let (low, high) =
         all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), one| (l.min(one.low), h.max(one.high)));
-    if pairs.is_empty() || !(low < high) {
+    if pairs.is_empty() || low >= high {
         return None;
     }
     let x = Axis::fitting(axis, &[low, high], 5);

@@ -45,9 +45,10 @@ const MOST_PANELS: usize = 12;
 /// The settings that are drawn: those with runs, the recommended one among them.
 fn drawn<'a>(settings: &'a [Setting<'a>]) -> Vec<&'a Setting<'a>> {
     let with_runs: Vec<&Setting<'_>> = settings.iter().filter(|setting| !setting.runs.is_empty()).collect();
-    let late = with_runs.iter().skip(MOST_PANELS - 1).find(|setting| setting.recommended).copied();
+    let late = with_runs.iter().skip(MOST_PANELS - 1).find(|setting| setting.recommended[0]).copied();
     let mut drawn: Vec<&Setting<'_>> = with_runs.into_iter().take(MOST_PANELS).collect();
-    if let (Some(late), true) = (late, drawn.len() == MOST_PANELS && !drawn.iter().any(|s| s.recommended)) {
+    if let (Some(late), true) = (late, drawn.len() == MOST_PANELS && !drawn.iter().any(|s| s.recommended[0]))
+    {
         drawn.pop();
         drawn.push(late);
     }

@@ -52,13 +52,12 @@ pub(in super::super) fn reliability(settings: &[Setting<'_>], after: bool) -> Op
 }
 
 fn reading(after: bool) -> String {
-    let what = "Test rows are sorted into bins by how confident the model was. Each point shows how often the rows of a bin were right, its shaded box the 95 % interval (Wilson) of that share, and the bars below how many rows the bin holds.";
-    let good = if after {
-        "Compare with the picture before: if the points move to the diagonal, one number was enough to repair the confidence, and no retraining is needed."
+    if after {
+        "The same diagram after the logits of each model were divided by its temperature. Compare it with the diagram as trained: where the points have moved to the diagonal, one number was enough to repair the confidence, and no new training is needed."
     } else {
-        "Good is a box that touches the diagonal wherever the bars are high; bins with few rows have wide boxes and say little."
-    };
-    format!("{what} {good}")
+        "Test rows are sorted into bins by how confident the model was. Each point shows how often the rows of a bin were right, its shaded box the 95 % interval (Wilson) of that share, and the bars below how many rows the bin holds. Good is a box that touches the diagonal wherever the bars are high; bins with few rows have wide boxes and say little."
+    }
+    .to_owned()
 }
 
 fn legend(style: Style, several: bool) -> Vec<LegendEntry> {
@@ -166,11 +165,10 @@ fn sentence(bin: &ReliabilityBin, confidence: f64, accuracy: f64) -> String {
 
 /// ECE and what belongs beside it.
 pub(in super::super) fn figures(evaluation: &Evaluation) -> Vec<(String, String)> {
-    let mut figures = vec![("ECE".to_owned(), fixed(evaluation.value("ece"), 3))];
     let ece = evaluation.metrics.get("ece");
-    if let Some(ends) = ece.and_then(|ece| ece.ci) {
-        figures.push(("95 %".to_owned(), range(ends, 3)));
-    }
+    let interval =
+        ece.and_then(|ece| ece.ci).map_or(String::new(), |ends| format!(" (95 %: {})", range(ends, 3)));
+    let mut figures = vec![("ECE".to_owned(), fixed(evaluation.value("ece"), 3) + &interval)];
     if let Some(null) = ece.and_then(|ece| ece.null_value) {
         figures.push(("if calibrated".to_owned(), fixed(null, 3)));
     }
