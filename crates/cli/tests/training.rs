@@ -22,7 +22,7 @@ fn a_comparison_tells_what_smoothing_does_and_leaves_its_results() {
     assert_eq!(document["recommended_smoothing"], 0.0);
     assert!(document["runs"][0]["metrics"]["ece"].is_number());
     assert!(document["verdict"].to_string().contains("hurts calibration"));
-    for name in ["comparison.json", "results.parquet", "runs"] {
+    for name in ["comparison.json", "report.html", "results.parquet", "runs"] {
         assert!(listing(&out).contains(&name.to_owned()), "{:?}", listing(&out));
     }
     assert!(refused(&format!("compare --out {}", out.display())).contains("finished comparison"));
@@ -57,9 +57,11 @@ fn a_run_folder_holds_everything_and_reproduces_the_run() {
     let expected = [
         "checkpoints",
         "config.toml",
+        "events.out.tfevents.0.candor",
         "metrics.jsonl",
         "model.safetensors",
         "predictions.parquet",
+        "report.html",
         "result.json",
         "timing.jsonl",
         "validation.parquet",
@@ -117,4 +119,94 @@ fn every_optimiser_schedule_and_early_stopping_trains() {
         }
     }
     assert!(refused("train --optimizer sgd --beta1 0.5 --quiet").contains("optimizer.beta1"));
+}
+
+#[test]
+fn losses_schedules_and_target_rules_train_and_compare() {
+    let data = tempfile::tempdir().unwrap();
+    write_images(data.path(), 200, 50);
+    let path = |name: &str| data.path().join(name).display().to_string();
+    let common =
+        format!("--data {} --hidden 16 --epochs 3 --batch-size 20 --lr 0.01 --quiet", data.path().display());
+    let document = json(&format!(
+        "compare {common} --loss focal,mbls,maxsup,online_label_smoothing --seeds 1 --out {}",
+        path("a")
+    ));
+    let losses: Vec<&str> = document["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["variant"]["loss"].as_str().unwrap())
+        .collect();
+    assert_eq!(losses, ["focal", "mbls", "maxsup", "online_label_smoothing"]);
+    ok(&format!(
+        "train {common} --schedule linear --set schedule.start=0.3 --set schedule.end=0.1 --out {}",
+        path("b")
+    ));
+    let logs = std::fs::read_to_string(data.path().join("b/metrics.jsonl")).unwrap();
+    let strengths: Vec<f64> = logs
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["smoothing"].as_f64().unwrap())
+        .collect();
+    assert!(strengths.windows(2).all(|pair| pair[0] > pair[1]) && strengths[0] == 0.3, "{strengths:?}");
+    ok(&format!("train {common} --target sord --out {}", path("c")));
+    ok(&format!("train {common} --loss mbls --set loss.margin=3 --out {}", path("d")));
+    assert!(
+        refused(&format!("train {common} --loss focal --smoothing 0.1 --out {}", path("e")))
+            .contains("labels only")
+    );
+    assert!(refused(&format!("train {common} --set loss.margin=3 --out {}", path("e"))).contains("margin"));
+    assert!(!data.path().join("e").exists());
+}
+
+#[test]
+fn convolutional_nets_views_and_predictions_for_other_data() {
+    let data = tempfile::tempdir().unwrap();
+    write_images(data.path(), 120, 40);
+    let path = |name: &str| data.path().join(name).display().to_string();
+    for (model, more) in
+        [("lenet", "--hidden 16 --augment crop:1"), ("resnet", "--depth 8 --augment flip,crop:1")]
+    {
+        let out = path(model);
+        ok(&format!(
+            "train --data {} --model {model} {more} --epochs 2 --batch-size 20 --quiet --out {out}",
+            data.path().display()
+        ));
+        ok(&format!("predict {out} --data {} --out {out}.parquet", data.path().display()));
+        // The same rows, the same weights: the same logits.
+        let a = json(&format!("eval {out}/predictions.parquet"));
+        let b = json(&format!("eval {out}.parquet"));
+        assert_eq!(a["metrics"], b["metrics"], "{model}");
+    }
+    let document =
+        json(&format!("compare --predictions {} {}", path("lenet.parquet"), path("resnet.parquet")));
+    assert_eq!(document["files"].as_array().unwrap().len(), 2);
+    assert_eq!(document["differences"][0]["ci_method"], "paired t by row");
+    assert!(
+        refused(&format!("predict {} --data digits --out {}", path("lenet"), path("x.parquet")))
+            .contains("[1, 8, 8]")
+    );
+    assert!(
+        refused(&format!(
+            "train --data {} --model resnet --depth 9 --quiet --out {}",
+            data.path().display(),
+            path("y")
+        ))
+        .contains("6n+2")
+    );
+    assert!(
+        refused(&format!(
+            "train --data {} --augment spin --quiet --out {}",
+            data.path().display(),
+            path("y")
+        ))
+        .contains("flip")
+    );
+}
+
+#[test]
+fn shells_and_readers_of_manuals_are_served() {
+    assert!(ok("completions bash").contains("candor"));
+    let manual = ok("man");
+    assert!(manual.contains(".TH") && manual.contains("compare"), "{}", &manual[..200]);
 }

@@ -137,9 +137,9 @@ fn temperature(base: &SummaryRow, rows: &[&SummaryRow]) -> Option<String> {
     let high = values.iter().copied().fold(0.0, f64::max);
     if worst_after < worst.mean * REPAIRED {
         let compared = if base_after <= low + SMALL {
-            "no strength is then better than none"
+            "by ECE no strength is then better than none"
         } else {
-            "the strengths then differ little"
+            "by ECE the strengths then differ little"
         };
         Some(format!(
             "Temperature scaling repairs it: fitted on the validation rows, it brings ECE to between {low:.3} and {high:.3} at every strength; {compared}."
@@ -195,7 +195,7 @@ fn recommendation(recommended: Option<f64>, with_temperature: Option<f64>) -> St
             )
         }
         (Some(plain), Some(scaled)) => format!(
-            "Recommended: {} (lowest validation NLL); if you apply temperature scaling, {}.",
+            "Recommended: {} (lowest validation NLL); with temperature scaling, {} (lowest validation NLL with it).",
             name(plain),
             name(scaled)
         ),
