@@ -1,4 +1,6 @@
-//! The pictures of a report, one kind a file. Same colour and shape mean the same thing in all of them.
+//! The pictures of a report, one kind a file.
+//!
+//! As trained and with temperature, training and validation rows have one colour and shape in all of them.
 
 mod distributions;
 mod epochs;
