@@ -74,6 +74,9 @@ pub enum Command {
     /// List losses, targets, schedules, metrics, calibrators, recipes and configuration keys
     #[command(after_help = "Example: candor list metrics")]
     List(ListArgs),
+    /// Measure the kernels beside a memcpy of the same bytes on this machine
+    #[command(after_help = "Example: candor bench --threads 2")]
+    Bench(BenchArgs),
     /// Print the completions of a shell
     #[command(
         after_help = "Example: candor completions bash > ~/.local/share/bash-completion/completions/candor"
@@ -335,6 +338,13 @@ pub struct ExplainArgs {
 pub struct DataArgs {
     /// Embedded set or path; lists the embedded sets if left out
     pub path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Rounds, of which the median is taken
+    #[arg(long, default_value_t = 15, value_name = "N")]
+    pub rounds: usize,
 }
 
 #[derive(Debug, Args)]

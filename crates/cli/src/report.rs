@@ -20,8 +20,8 @@ pub fn write_page(path: &Path, page: &Page) -> Result<()> {
 /// [`Error::Io`].
 pub fn write_plots(folder: &Path, page: &Page) -> Result<()> {
     files::create_folder(folder)?;
-    for (number, figure) in page.figures.iter().enumerate() {
-        files::write_bytes(&folder.join(format!("figure-{:02}.svg", number + 1)), svg(figure).as_bytes())?;
+    for figure in &page.figures {
+        files::write_bytes(&folder.join(format!("{}.svg", figure.name)), svg(figure).as_bytes())?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! The flow is the module order: [`config`] -> data and model of a recipe -> [`training`] ->
 //! [`predictions`] -> [`comparison`].
 
+pub mod bench;
 pub mod comparison;
 pub mod config;
 mod error;

@@ -58,11 +58,12 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let comparison = Comparison::new(&args.recipe, &prepared.summary().name, records);
     write_results(&folder.join("results.parquet"), &finished)?;
     let details: Vec<_> = finished.iter().map(detail).collect();
+    let settings: Vec<_> = configs.iter().map(report::configuration).collect::<Result<_, _>>()?;
     let page = Page::comparison(
         &comparison,
         &details,
         report::facts(prepared.summary(), first),
-        report::configuration(first)?,
+        Page::joined_configuration(&settings),
     );
     report::write_page(&folder.join("report.html"), &page)?;
     if args.export_plots {

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod bench;
 mod calibrate;
 mod compare;
 mod compare_predictions;
@@ -21,7 +22,7 @@ use crate::args::{CalibrateCommand, Command, Program};
 /// Runs a request.
 pub fn run(program: Program) -> Result<()> {
     let global = &program.global;
-    if let Some(threads) = global.threads {
+    if let Some(threads) = global.threads.filter(|_| !matches!(program.command, Command::Bench(_))) {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
     match &program.command {
@@ -37,6 +38,7 @@ pub fn run(program: Program) -> Result<()> {
         Command::Explain(args) => explain::run(args, global),
         Command::Data(args) => data::run(args, global),
         Command::List(args) => list::run(args, global),
+        Command::Bench(args) => bench::run(args, global),
         Command::Completions(args) => shell::completions(args),
         Command::Man => shell::man(),
     }
