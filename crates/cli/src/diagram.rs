@@ -23,7 +23,7 @@ pub fn reliability(bins: &[ReliabilityBin]) -> String {
             .collect();
         text.push_str(&format!("{:.2} to {:.2} {line}  {:>7}\n", bin.low, bin.high, bin.count));
     }
-    text.push_str("= accuracy, | mean confidence: a bar that ends left of its mark is over-confident\n");
+    text.push_str("= accuracy, | confidence: a bar that ends left of its mark is over-confident\n");
     text
 }
 

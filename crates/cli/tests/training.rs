@@ -101,7 +101,6 @@ fn every_optimiser_schedule_and_early_stopping_trains() {
         "--optimizer adamw --lr 0.02 --lr-schedule linear --weight-decay 0.1 --epochs 6",
         "--optimizer adagrad --lr 0.05 --lr-schedule step --lr-step-epochs 2 --epochs 6",
         "--optimizer rmsprop --lr 0.01 --lr-schedule exponential --clip-norm 1 --epochs 6",
-        "--patience 1 --epochs 400 --lr 0.05",
     ]
     .iter()
     .enumerate()
@@ -114,11 +113,12 @@ fn every_optimiser_schedule_and_early_stopping_trains() {
         ));
         let accuracy = document["figures"]["test"]["metrics"]["accuracy"]["value"].as_f64().unwrap();
         assert!(accuracy > 0.5, "{settings}: {accuracy}");
-        if settings.contains("patience") {
-            assert!(document["epochs"].as_u64().unwrap() < 400, "{}", document["epochs"]);
-        }
     }
     assert!(refused("train --optimizer sgd --beta1 0.5 --quiet").contains("optimizer.beta1"));
+    // On the digits a large learning rate overfits, and the validation NLL soon rises.
+    let out = data.path().join("stopped").display().to_string();
+    let document = json(&format!("train --patience 2 --epochs 300 --lr 0.02 --quiet --out {out}"));
+    assert!(document["epochs"].as_u64().unwrap() < 300, "{}", document["epochs"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn losses_schedules_and_target_rules_train_and_compare() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["smoothing"].as_f64().unwrap())
         .collect();
     assert!(strengths.windows(2).all(|pair| pair[0] > pair[1]) && strengths[0] == 0.3, "{strengths:?}");
-    ok(&format!("train {common} --target sord --out {}", path("c")));
+    ok(&format!("train {common} --target ordinal --out {}", path("c")));
     ok(&format!("train {common} --loss mbls --set loss.margin=3 --out {}", path("d")));
     assert!(
         refused(&format!("train {common} --loss focal --smoothing 0.1 --out {}", path("e")))
