@@ -57,7 +57,7 @@ pub fn grid(base: &Layers, axes: &[Axis], seeds: usize) -> Result<Vec<Config>> {
     let mut configs: Vec<Config> = Vec::new();
     for layers in combinations {
         let config = layers.build()?;
-        if configs.iter().any(|other| *other == config) {
+        if configs.contains(&config) {
             continue;
         }
         configs.push(config);

@@ -36,8 +36,11 @@ struct Difference {
     ci_method: &'static str,
 }
 
+/// A figure of one row.
+type RowFigure = fn(&RowScore) -> f64;
+
 /// The figures that are means over rows, so that rows can be paired.
-const PAIRED: [(&str, fn(&RowScore) -> f64); 4] = [
+const PAIRED: [(&str, RowFigure); 4] = [
     ("accuracy", |score| f64::from(u8::from(score.correct))),
     ("nll", |score| score.nll),
     ("brier", |score| score.brier),
