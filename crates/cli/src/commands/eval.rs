@@ -94,9 +94,7 @@ fn figures(evaluation: &Evaluation) -> String {
         })
         .collect();
     let mut text = table(&["metric", "value", "95 % interval", "if calibrated", "p"], &rows);
-    text.push_str(
-        "if calibrated: what calibrated predictions of these confidences would score\n",
-    );
+    text.push_str("if calibrated: what calibrated predictions of these confidences would score\n");
     text
 }
 

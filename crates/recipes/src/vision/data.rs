@@ -271,7 +271,7 @@ fn check_classes(source: &Source) -> Result<usize> {
         }
     }
     let classes = classes_of(&train);
-    if classes < 2 {
+    if train.iter().filter(|count| **count > 0).count() < 2 {
         return Err(Error::format(
             &source.images.source,
             "all labels are equal, but at least two classes are needed",
