@@ -92,21 +92,34 @@ impl Log {
         Ok(Self { file, path: path.to_owned(), length })
     }
 
+    /// Number of bytes written so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the path.
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        use std::io::{Seek, SeekFrom};
+        let write = |file: &mut File, at| {
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(bytes)
+        };
+        write(&mut self.file, self.length).map_err(Error::io(&self.path, "writing"))?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
     /// Appends one document.
     ///
     /// # Errors
     /// [`Error::Io`] naming the path.
     pub fn append(&mut self, document: &impl serde::Serialize) -> Result<()> {
-        use std::io::{Seek, SeekFrom};
         let mut line = serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))?;
         line.push(b'\n');
-        let write = |file: &mut File, at| {
-            file.seek(SeekFrom::Start(at))?;
-            file.write_all(&line)
-        };
-        write(&mut self.file, self.length).map_err(Error::io(&self.path, "writing"))?;
-        self.length += line.len() as u64;
-        Ok(())
+        self.append_bytes(&line)
     }
 
     /// Number of bytes written so far, all on disk.

@@ -1,7 +1,7 @@
 //! `candor list`: everything that has a name, from the registries.
 
 use anyhow::Result;
-use candor::parameters::describe_defaults;
+use candor::parameters::{Parameter, describe_defaults};
 use candor::{calibrators, losses, metrics, schedules, targets};
 use candor_recipes::{config::keys, recipe};
 use serde_json::{Map, Value, json};
@@ -106,29 +106,30 @@ fn people(kind: ListKind) -> String {
         }
         text
     };
+    let method = |name: &str, summary: &str, formula: &str, parameters: &[Parameter], paper: &str| {
+        let defaults = describe_defaults(parameters);
+        block(name, summary, &[("formula", formula), ("defaults", &defaults), ("paper", paper)])
+    };
     let body: String = match kind {
         ListKind::Losses => losses::ALL
             .iter()
             .map(|entry| {
-                let (info, defaults) = (entry.info, describe_defaults(entry.info.parameters));
-                let details = [("formula", info.formula), ("defaults", &defaults), ("paper", info.paper)];
-                block(info.name, info.summary, &details)
+                let info = entry.info;
+                method(info.name, info.summary, info.formula, info.parameters, info.paper)
             })
             .collect(),
         ListKind::Targets => targets::ALL
             .iter()
             .map(|entry| {
-                let (info, defaults) = (entry.info, describe_defaults(entry.info.parameters));
-                let details = [("formula", info.formula), ("defaults", &defaults), ("paper", info.paper)];
-                block(info.name, info.summary, &details)
+                let info = entry.info;
+                method(info.name, info.summary, info.formula, info.parameters, info.paper)
             })
             .collect(),
         ListKind::Schedules => schedules::ALL
             .iter()
             .map(|entry| {
-                let (info, defaults) = (entry.info, describe_defaults(entry.info.parameters));
-                let details = [("formula", info.formula), ("defaults", &defaults), ("paper", info.paper)];
-                block(info.name, info.summary, &details)
+                let info = entry.info;
+                method(info.name, info.summary, info.formula, info.parameters, info.paper)
             })
             .collect(),
         ListKind::Metrics => metrics::ALL

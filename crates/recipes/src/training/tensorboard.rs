@@ -6,11 +6,10 @@
 //! the format, each other one holds the figures of one step. Only five of its fields occur, so the messages
 //! are encoded here.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files::Log;
 
 /// The file's name in a run's folder. TensorBoard looks for `tfevents` in the name; the rest is free, and
 /// without a time or a host in it a resumed run continues its file.
@@ -26,9 +25,7 @@ const FILE_VERSION: &str = "brain.Event:2";
 /// read past the cut finds itself between two frames again.
 #[derive(Debug)]
 pub struct EventLog {
-    file: File,
-    path: PathBuf,
-    length: u64,
+    log: Log,
 }
 
 impl EventLog {
@@ -37,20 +34,7 @@ impl EventLog {
     /// # Errors
     /// [`Error::Io`], or [`Error::Format`] if the log is shorter than that.
     pub fn open_at(path: &Path, length: u64) -> Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(Error::io(path, "opening"))?;
-        let found = file.metadata().map_err(Error::io(path, "opening"))?.len();
-        if found < length {
-            let problem =
-                format!("the event file has {found} bytes, but the checkpoint was taken after {length}");
-            return Err(Error::format(path, problem));
-        }
-        file.set_len(length).map_err(Error::io(path, "cutting back"))?;
-        Ok(Self { file, path: path.to_owned(), length })
+        Ok(Self { log: Log::open_at(path, length)? })
     }
 
     /// Appends the figures of one step; without figures, nothing.
@@ -65,17 +49,11 @@ impl EventLog {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        if self.length == 0 {
+        if self.log.length() == 0 {
             frame(&mut bytes, &version_event(wall_time));
         }
         frame(&mut bytes, &scalar_event(step, wall_time, values));
-        let write = |file: &mut File, at| {
-            file.seek(SeekFrom::Start(at))?;
-            file.write_all(&bytes)
-        };
-        write(&mut self.file, self.length).map_err(Error::io(&self.path, "writing"))?;
-        self.length += bytes.len() as u64;
-        Ok(())
+        self.log.append_bytes(&bytes)
     }
 
     /// Number of bytes written so far, all on disk.
@@ -83,8 +61,7 @@ impl EventLog {
     /// # Errors
     /// [`Error::Io`] naming the path.
     pub fn synced_length(&self) -> Result<u64> {
-        self.file.sync_data().map_err(Error::io(&self.path, "syncing"))?;
-        Ok(self.length)
+        self.log.synced_length()
     }
 }
 
@@ -254,7 +231,7 @@ mod tests {
         append(&mut first, &steps[..2], 7.0);
         let length = first.synced_length().unwrap();
         append(&mut first, &steps[2..4], 8.0);
-        first.file.write_all(b"half a frame").unwrap();
+        first.log.append_bytes(b"half a frame").unwrap();
         drop(first);
         append(&mut log(&resumed, length), &steps[2..], 7.0);
         assert_eq!(written(&whole), written(&resumed));
@@ -273,6 +250,6 @@ mod tests {
         let message = EventLog::open_at(&path, 99).unwrap_err().to_string();
         assert!(message.contains("has 0 bytes, but the checkpoint was taken after 99"), "{message}");
         let nowhere = folder.path().join("nowhere").join(FILE_NAME);
-        assert!(matches!(EventLog::open_at(&nowhere, 0), Err(Error::Io { .. })));
+        assert!(matches!(EventLog::open_at(&nowhere, 0), Err(crate::Error::Io { .. })));
     }
 }
