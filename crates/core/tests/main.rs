@@ -1,5 +1,7 @@
 //! The integration tests of the core crate, as one binary: what holds across modules, through the public API.
 
+/// Calibration errors and temperatures computed by other tools.
+mod calibration;
 /// What every registered loss promises.
 mod conformance;
 /// Values and gradients of PyTorch's cross-entropy.
