@@ -10,6 +10,7 @@ mod diagram;
 mod inputs;
 mod interrupt;
 mod output;
+mod png;
 mod progress;
 mod report;
 mod table;

@@ -10,7 +10,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candor::metrics::{Evaluation, EvaluationOptions};
-use candor::parameters::ParameterValue;
 use candor::report::page::{EpochPoint, RunDetail};
 use candor::report::{RunRecord, Variant};
 use serde::{Deserialize, Serialize};
@@ -214,7 +213,7 @@ fn one_run(
             error => error,
         })?;
         let figures = output.figures(EvaluationOptions::default())?;
-        let record = record(config, &figures, output.seconds);
+        let record = record(config, &figures, &output.epochs, output.seconds);
         Ok(FinishedRun { config: config.clone(), record, figures, epochs: output.epochs })
     })?;
     if let Some(path) = &path {
@@ -258,39 +257,21 @@ pub fn detail_of(config: &Config, figures: &Figures, epochs: &[EpochLog]) -> Run
     }
 }
 
-/// The settings that make a variant what it is.
+/// The settings that make a variant what it is: whatever differs from its recipe's defaults.
 pub fn variant(config: &Config) -> Variant {
-    let mut settings = BTreeMap::new();
-    let default = Config::default();
-    let mut note = |key: &str, value: String, usual: String| {
-        if value != usual {
-            settings.insert(key.to_owned(), value);
-        }
-    };
-    for (section, parameters) in [
-        ("loss", &config.loss.parameters),
-        ("target", &config.target.parameters),
-        ("schedule", &config.schedule.parameters),
-    ] {
-        for (name, value) in parameters {
-            let text = match value {
-                ParameterValue::Number(number) => number.to_string(),
-                ParameterValue::Text(text) => text.clone(),
-            };
-            note(&format!("{section}.{name}"), text, String::new());
-        }
-    }
-    if config.model.name == "resnet" {
-        note("depth", config.model.depth.to_string(), default.model.depth.to_string());
-    }
-    note("optimizer", config.optimizer.name.clone(), default.optimizer.name);
-    note("lr", config.optimizer.lr.to_string(), default.optimizer.lr.to_string());
-    if let Some(decay) = config.optimizer.weight_decay {
-        note("weight_decay", decay.to_string(), String::new());
-    }
-    note("lr_schedule", config.lr_schedule.name.clone(), default.lr_schedule.name);
-    note("epochs", config.training.epochs.to_string(), default.training.epochs.to_string());
-    note("batch_size", config.training.batch_size.to_string(), default.training.batch_size.to_string());
+    let usual = Layers::recipe(&config.recipe).and_then(Layers::unchecked).unwrap_or_default();
+    let usual: BTreeMap<String, String> = usual.pairs().into_iter().collect();
+    // These stand in fields of their own.
+    let own = ["model.name", "loss.name", "loss.smoothing", "loss.convention", "target.name", "schedule.name"];
+    let settings = config
+        .pairs()
+        .into_iter()
+        .filter(|(path, value)| !own.contains(&path.as_str()) && usual.get(path) != Some(value))
+        .filter_map(|(path, value)| match keys::find(&path) {
+            Some(key) => key.axis.then(|| (key.flag().replace('-', "_"), value)),
+            None => path.contains('.').then_some((path, value)),
+        })
+        .collect();
     Variant {
         loss: config.loss.name.clone(),
         target: match config.target.name.as_str() {
@@ -306,7 +287,7 @@ pub fn variant(config: &Config) -> Variant {
 }
 
 /// A run's row in a comparison.
-pub fn record(config: &Config, figures: &Figures, seconds: f64) -> RunRecord {
+pub fn record(config: &Config, figures: &Figures, epochs: &[EpochLog], seconds: f64) -> RunRecord {
     let plain = |evaluation: &Evaluation| -> BTreeMap<String, f64> {
         evaluation
             .metrics
@@ -314,11 +295,13 @@ pub fn record(config: &Config, figures: &Figures, seconds: f64) -> RunRecord {
             .filter_map(|(name, estimate)| Some((name.clone(), estimate.value?)))
             .collect()
     };
+    let mut metrics = plain(&figures.test);
+    metrics.extend(figures.findings.metrics.clone());
     RunRecord {
         variant: variant(config),
         smoothing: config.loss.smoothing,
         seed: config.seed,
-        metrics: plain(&figures.test),
+        metrics,
         temperature: figures.temperature.map(|fit| fit.map.temperature),
         metrics_after_temperature: figures.test_after_temperature.as_ref().map(plain),
         validation_nll: figures.validation.as_ref().map(|evaluation| evaluation.value("nll")),
@@ -326,6 +309,7 @@ pub fn record(config: &Config, figures: &Figures, seconds: f64) -> RunRecord {
             .validation_after_temperature
             .as_ref()
             .map(|evaluation| evaluation.value("nll")),
+        train_loss: epochs.last().map(|log| log.train.loss),
         seconds,
     }
 }

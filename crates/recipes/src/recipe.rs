@@ -1,14 +1,17 @@
 //! What a field must offer to be trained and compared.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use candor::calibrators::TemperatureFit;
 use candor::metrics::{Evaluation, EvaluationOptions};
-use candor::report::page::Histogram;
+use candor::report::Warning;
+use candor::report::page::{Figure, Histogram, Table};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DataConfig};
+use crate::comparison::FinishedRun;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
 use crate::training::EpochLog;
@@ -22,7 +25,26 @@ pub trait Recipe: Send + Sync {
     ///
     /// # Errors
     /// Data that cannot be read or split.
-    fn prepare(&self, data: &DataConfig) -> Result<Box<dyn Prepared>>;
+    fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>>;
+
+    /// What this field has to say about finished runs, beyond what every classifier's report says.
+    fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {
+        let _ = runs;
+        Conclusion::default()
+    }
+}
+
+/// What a field adds to a report: its own words, tables and pictures.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conclusion {
+    /// Sentences after the verdict.
+    pub verdict: Vec<String>,
+    /// Further warnings.
+    pub warnings: Vec<Warning>,
+    /// Further tables.
+    pub tables: Vec<Table>,
+    /// Further pictures.
+    pub figures: Vec<Figure>,
 }
 
 /// What a recipe is called and offers; shown by `candor list`.
@@ -38,6 +60,8 @@ pub struct RecipeInfo {
     pub data: &'static [&'static str],
     /// What else `--data` takes.
     pub formats: &'static str,
+    /// Its own defaults, by configuration key, over those of [`Config`].
+    pub preset: &'static [(&'static str, &'static str)],
 }
 
 /// Data, read and split.
@@ -121,6 +145,19 @@ pub struct RunOutput {
     pub epochs: Vec<EpochLog>,
     /// Wall time of the training, in seconds.
     pub seconds: f64,
+    /// What the field measured besides.
+    pub findings: Findings,
+}
+
+/// What a field measures of a training besides the figures of every classifier.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Figures by name; they join the metrics of the run, so that comparisons summarise them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// Points by name, for pictures: a course over rounds, a projection of features.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub points: BTreeMap<String, Vec<(f64, f64)>>,
 }
 
 /// The figures of a run, before and after temperature scaling fitted on its validation rows.
@@ -142,6 +179,9 @@ pub struct Figures {
     pub confidence_after_temperature: Option<Histogram>,
     /// Margins between the two largest logits of the test rows.
     pub margins: Option<Histogram>,
+    /// What the field measured besides.
+    #[serde(default)]
+    pub findings: Findings,
 }
 
 impl RunOutput {
@@ -162,6 +202,7 @@ impl RunOutput {
                 confidence: Some(confidence),
                 confidence_after_temperature: None,
                 margins: Some(margins),
+                findings: self.findings.clone(),
             });
         };
         let fit = validation.fit_temperature(None)?;
@@ -180,6 +221,7 @@ impl RunOutput {
             confidence: Some(confidence),
             confidence_after_temperature: Some(scaled_test.histograms(None)?.0),
             margins: Some(margins),
+            findings: self.findings.clone(),
         })
     }
 }

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use candor::report::page::Page;
-use candor::report::{Comparison, Variant};
+use candor::report::{Comparison, Context, Variant};
 use candor_recipes::comparison::{Axis, GridControl, detail, grid, run as run_grid, write_results};
-use candor_recipes::{Error, files, recipe};
+use candor_recipes::{Config, Error, files, recipe};
 
 use super::out_folder;
 use crate::args::{CompareArgs, Global};
@@ -31,7 +31,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     }
     let configs = grid(&layers, &axes, args.seeds)?;
     let Some(first) = configs.first() else { return Ok(()) };
-    let prepared = recipe.prepare(&first.data)?;
+    let prepared = recipe.prepare(first)?;
     for config in &configs {
         prepared.check(config)?;
     }
@@ -55,16 +55,22 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let finished = finished?;
 
     let records = finished.iter().map(|run| run.record.clone()).collect();
-    let comparison = Comparison::new(&args.recipe, &prepared.summary().name, records);
+    let summary = prepared.summary();
+    let context = Context { classes: summary.classes, train_classes: summary.train_classes.clone() };
+    let mut comparison = Comparison::in_context(&args.recipe, &summary.name, records, &context);
+    let conclusion = recipe.conclude(&finished);
+    comparison.conclude(&conclusion.verdict, &conclusion.warnings);
     write_results(&folder.join("results.parquet"), &finished)?;
     let details: Vec<_> = finished.iter().map(detail).collect();
-    let settings: Vec<_> = configs.iter().map(report::configuration).collect::<Result<_, _>>()?;
-    let page = Page::comparison(
+    let settings: Vec<_> = configs.iter().map(Config::pairs).collect();
+    let mut page = Page::comparison(
         &comparison,
         &details,
         report::facts(prepared.summary(), first),
         Page::joined_configuration(&settings),
     );
+    page.tables.extend(conclusion.tables);
+    page.figures.extend(conclusion.figures);
     report::write_page(&folder.join("report.html"), &page)?;
     if args.export_plots {
         report::write_plots(&folder.join("plots"), &page)?;

@@ -1,7 +1,7 @@
 //! `candor data`: the embedded sets, or what is at a path.
 
 use anyhow::Result;
-use candor_recipes::config::DataConfig;
+use candor_recipes::config::Layers;
 use candor_recipes::recipe;
 use serde_json::json;
 
@@ -38,11 +38,12 @@ fn embedded(global: &Global) -> Result<()> {
 }
 
 fn describe(path: &str, global: &Global) -> Result<()> {
-    let config = DataConfig { path: path.to_owned(), ..DataConfig::default() };
     // The recipes are asked in order; the first error stands if none can read it.
     let mut first_error = None;
     for recipe in recipe::ALL {
-        match recipe.prepare(&config) {
+        let mut layers = Layers::recipe(recipe.info().name)?;
+        layers.set("data.path", path)?;
+        match layers.build().and_then(|config| recipe.prepare(&config)) {
             Ok(prepared) => {
                 let summary = prepared.summary();
                 if global.json {

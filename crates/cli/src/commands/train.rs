@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use candor::metrics::EvaluationOptions;
 use candor::report::page::Page;
-use candor_recipes::comparison::detail_of;
+use candor_recipes::comparison::{FinishedRun, detail_of, record};
 use candor_recipes::recipe::{self, Control, DataSummary, Figures};
 use candor_recipes::training::RunFolder;
 use candor_recipes::{Config, Error};
@@ -33,7 +33,8 @@ struct RunResult<'a> {
 pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
     let folder = out_folder::choose(args.out.as_deref(), "train");
     let config = configuration(args, &folder)?;
-    let prepared = recipe::by_name(&config.recipe)?.prepare(&config.data)?;
+    let recipe = recipe::by_name(&config.recipe)?;
+    let prepared = recipe.prepare(&config)?;
     prepared.check(&config)?;
     out_folder::check_writable(&folder)?;
     let progress = Progress::new((prepared.summary().train * config.training.epochs) as u64, 1, global.quiet);
@@ -57,8 +58,17 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
     };
     let run = detail_of(&config, &figures, &output.epochs);
     let summary = prepared.summary();
-    let page =
-        Page::run(&summary.name, &run, report::facts(summary, &config), report::configuration(&config)?);
+    let mut page = Page::run(&summary.name, &run, report::facts(summary, &config), config.pairs());
+    let conclusion = recipe.conclude(&[FinishedRun {
+        record: record(&config, &figures, &output.epochs, output.seconds),
+        config: config.clone(),
+        figures: figures.clone(),
+        epochs: output.epochs.clone(),
+    }]);
+    page.verdict.extend(conclusion.verdict);
+    page.warnings.extend(conclusion.warnings);
+    page.tables.extend(conclusion.tables);
+    page.figures.extend(conclusion.figures);
     report::write_page(&folder.join("report.html"), &page)?;
     if args.export_plots {
         report::write_plots(&folder.join("plots"), &page)?;

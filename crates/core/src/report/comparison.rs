@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Recommendation, Warning, comparison_warnings, recommend, verdict};
+use super::{Context, Recommendation, Warning, comparison_warnings, recommend, verdict};
 use crate::statistics::paired_t;
 
 /// What was trained: everything that distinguishes one column of a comparison from another.
@@ -53,6 +53,9 @@ pub struct RunRecord {
     pub validation_nll: Option<f64>,
     /// NLL of the validation rows with the temperature.
     pub validation_nll_after_temperature: Option<f64>,
+    /// Mean loss that was optimised, in the last epoch.
+    #[serde(default)]
+    pub train_loss: Option<f64>,
     /// Wall time of the training.
     pub seconds: f64,
 }
@@ -115,12 +118,17 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares runs.
+    /// Compares runs of which nothing else is known.
     pub fn new(recipe: &str, data: &str, runs: Vec<RunRecord>) -> Self {
+        Self::in_context(recipe, data, runs, &Context::default())
+    }
+
+    /// Compares runs; the context makes more warnings possible.
+    pub fn in_context(recipe: &str, data: &str, runs: Vec<RunRecord>, context: &Context) -> Self {
         let summary = summarise(&runs);
         let Recommendation { smoothing, with_temperature } = recommend(&runs);
         let verdict = verdict(&runs, &summary, smoothing, with_temperature);
-        let warnings = comparison_warnings(&runs, &summary);
+        let warnings = comparison_warnings(&runs, &summary, context);
         Self {
             schema: "candor.compare/1".to_owned(),
             recipe: recipe.to_owned(),
@@ -132,6 +140,13 @@ impl Comparison {
             recommended_with_temperature: with_temperature,
             warnings,
         }
+    }
+
+    /// Adds what the field has to say: its sentences stand before the recommendation.
+    pub fn conclude(&mut self, verdict: &[String], warnings: &[Warning]) {
+        let place = self.verdict.len().saturating_sub(1);
+        self.verdict.splice(place..place, verdict.iter().cloned());
+        self.warnings.extend_from_slice(warnings);
     }
 
     /// The variants in the order of the runs.
@@ -258,6 +273,7 @@ pub(super) mod tests {
             metrics_after_temperature: Some(metrics(true)),
             validation_nll: Some(validation_nll),
             validation_nll_after_temperature: Some(validation_nll),
+            train_loss: None,
             seconds: 1.0,
         }
     }

@@ -16,6 +16,16 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// The defaults of a recipe.
+    ///
+    /// # Errors
+    /// Those of [`set`](Self::set).
+    pub fn recipe(name: &str) -> Result<Self> {
+        let mut layers = Self::default();
+        layers.set("recipe", name)?;
+        Ok(layers)
+    }
+
     /// Adds the values of a TOML file.
     ///
     /// # Errors
@@ -92,7 +102,27 @@ impl Layers {
     /// # Errors
     /// [`Error::Config`] for values of the wrong kind.
     pub fn unchecked(self) -> Result<Config> {
-        Config::deserialize_from(self.table)
+        let mut whole = self.presets()?;
+        for (section, value) in self.table {
+            match (whole.table.get_mut(&section), value) {
+                (Some(toml::Value::Table(under)), toml::Value::Table(over)) => under.extend(over),
+                (_, value) => {
+                    whole.table.insert(section, value);
+                }
+            }
+        }
+        Config::deserialize_from(whole.table)
+    }
+
+    /// The recipe's own defaults; an unknown recipe has none and is refused later.
+    fn presets(&self) -> Result<Self> {
+        let mut presets = Self::default();
+        let name = self.table.get("recipe").and_then(toml::Value::as_str);
+        let recipe = crate::recipe::by_name(name.unwrap_or(&Config::default().recipe));
+        for (key, text) in recipe.map_or(&[][..], |recipe| recipe.info().preset) {
+            presets.set(key, text)?;
+        }
+        Ok(presets)
     }
 
     /// Whether a key was given.

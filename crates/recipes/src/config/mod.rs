@@ -311,6 +311,26 @@ impl Config {
         crate::training::check_names(self)
     }
 
+    /// Every key with its value as text; keys that are unset are left out.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        // A configuration is plain tables of plain values, which can always be written.
+        let table = toml::Table::try_from(self).unwrap_or_default();
+        let mut pairs = Vec::new();
+        for (section, value) in &table {
+            match value {
+                toml::Value::Table(inner) => {
+                    pairs.extend(inner.iter().map(|(key, value)| (format!("{section}.{key}"), text(value))));
+                }
+                value => pairs.push((section.clone(), text(value))),
+            }
+        }
+        pairs
+    }
+
     /// The configuration as a TOML document.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::predictions::{Predictions, write_parquet};
-use crate::recipe::{Control, RunOutput};
+use crate::recipe::{Control, Findings, RunOutput};
 use checkpoint::{Checkpoint, Progress};
 
 /// What a recipe gives the loop.
@@ -76,6 +76,24 @@ pub trait Task {
     /// Predictions that cannot be read back.
     fn predict_test(&self, model: &Self::Model, device: &Device) -> Result<Predictions>;
 
+    /// Figures of the field at the end of an epoch, by name, for its log.
+    ///
+    /// # Errors
+    /// Whatever cannot be computed.
+    fn telemetry(&self, model: &Self::Model, device: &Device) -> Result<BTreeMap<String, f64>> {
+        let _ = (model, device);
+        Ok(BTreeMap::new())
+    }
+
+    /// What the field measures of the finished model besides the figures of every classifier.
+    ///
+    /// # Errors
+    /// Whatever cannot be computed.
+    fn findings(&self, model: &Self::Model, epochs: &[EpochLog], device: &Device) -> Result<Findings> {
+        let _ = (model, epochs, device);
+        Ok(Findings::default())
+    }
+
     /// What a weights file must say so that the model can be used without its run.
     ///
     /// # Errors
@@ -114,6 +132,9 @@ pub struct EpochLog {
     pub validation: Option<PartLog>,
     /// ECE of the validation rows, 15 bins.
     pub validation_ece: Option<f64>,
+    /// Figures of the field, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub telemetry: BTreeMap<String, f64>,
 }
 
 /// A trained model and its history.
@@ -259,6 +280,7 @@ pub fn train<T: Task>(
         loss.end_epoch();
         let train_log = progress.sums.mean();
         let (validation, validation_ece) = validate(task, &model, &device)?;
+        let telemetry = task.telemetry(&model.valid(), &device.clone().inner())?;
         if let Some(validation) = &validation {
             check_finite(progress.epoch, "validation NLL", validation.nll)?;
         }
@@ -273,6 +295,7 @@ pub fn train<T: Task>(
             train: train_log,
             validation,
             validation_ece,
+            telemetry,
         };
         if let Some(validation) = validation
             && config.training.patience > 0
@@ -321,6 +344,7 @@ pub fn run<T: Task>(
     let model = trained.model.valid();
     let validation = task.predict_validation(&model, &device)?;
     let test = task.predict_test(&model, &device)?;
+    let findings = task.findings(&model, &trained.epochs, &device)?;
     if let Some(folder) = &control.folder {
         write_weights(&folder.join("model.safetensors"), &model, &task.metadata(config)?)?;
         if let Some(validation) = &validation {
@@ -328,7 +352,7 @@ pub fn run<T: Task>(
         }
         write_parquet(&folder.join("predictions.parquet"), &test)?;
     }
-    Ok(RunOutput { validation, test, epochs: trained.epochs, seconds: trained.seconds })
+    Ok(RunOutput { validation, test, epochs: trained.epochs, seconds: trained.seconds, findings })
 }
 
 /// Figures of the validation rows.

@@ -135,7 +135,7 @@ impl RunFolder {
 }
 
 /// The figures of an epoch under the tags that TensorBoard groups by their first part.
-fn scalars(log: &EpochLog) -> Vec<(&'static str, f64)> {
+fn scalars(log: &EpochLog) -> Vec<(&str, f64)> {
     let mut values = vec![
         ("train/loss", log.train.loss),
         ("train/nll", log.train.nll),
@@ -152,6 +152,7 @@ fn scalars(log: &EpochLog) -> Vec<(&'static str, f64)> {
     if let Some(ece) = log.validation_ece {
         values.push(("validation/ece", ece));
     }
+    values.extend(log.telemetry.iter().map(|(name, value)| (name.as_str(), *value)));
     values
 }
 

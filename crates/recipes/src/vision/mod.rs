@@ -9,7 +9,7 @@ mod idx;
 pub mod model;
 pub mod train;
 
-use crate::config::DataConfig;
+use crate::config::Config;
 use crate::error::Result;
 use crate::recipe::{Prepared, Recipe, RecipeInfo};
 
@@ -26,6 +26,7 @@ const INFO: RecipeInfo = RecipeInfo {
     models: MODELS,
     data: &["digits"],
     formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip",
+    preset: &[],
 };
 
 impl Recipe for Vision {
@@ -33,7 +34,7 @@ impl Recipe for Vision {
         &INFO
     }
 
-    fn prepare(&self, data: &DataConfig) -> Result<Box<dyn Prepared>> {
-        Ok(Box::new(train::PreparedVision::new(data)?))
+    fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>> {
+        Ok(Box::new(train::PreparedVision::new(&config.data)?))
     }
 }

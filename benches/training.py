@@ -1,12 +1,12 @@
-"""CPU seconds an epoch of the MLP 784-128-10: `candor train` and PyTorch by turns, medians of each.
+"""CPU seconds an epoch of `candor train vision` and of PyTorch by turns, medians of each.
 
-Both train with one thread on the same rows in the same setting (benches/peers/mlp.py says which). An epoch's
+Both train with one thread on the same rows in the same setting (benches/peers/training.py says which). An epoch's
 cost is the CPU time of a process with many epochs minus that of one with a single epoch, so that start-up,
 reading and the last evaluation cancel.
 
     cargo build --release
     python3 -m pip install -r benches/peers/requirements.txt
-    python3 benches/mlp.py DATA [--program target/release/candor] [--runs 3] [--epochs 16]
+    python3 benches/training.py DATA [--model mlp|lenet] [--program target/release/candor] [--runs 3] [--epochs 16]
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PEER = Path(__file__).parent / "peers" / "mlp.py"
+PEER = Path(__file__).parent / "peers" / "training.py"
 
 
 def run(command: list[str]) -> tuple[float, str]:
@@ -33,9 +33,9 @@ def run(command: list[str]) -> tuple[float, str]:
     return used() - before, output
 
 
-def candor(program: str, data: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
+def candor(program: str, data: str, model: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "train", "vision", "--data", data, "--validation", "last:5000"]
+        command = [program, "train", "vision", "--data", data, "--model", model, "--validation", "last:5000"]
         command += ["--batch-size", "128", "--epochs", str(epochs), "--seed", str(seed)]
         command += ["--threads", "1", "--quiet", "--json", "--out", f"{folder}/run"]
         seconds, output = run(command)
@@ -43,8 +43,9 @@ def candor(program: str, data: str, epochs: int, seed: int) -> tuple[float, dict
     return seconds, {name: metrics[name]["value"] for name in ("accuracy", "nll", "brier", "ece")}
 
 
-def peer(data: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
-    seconds, output = run([sys.executable, str(PEER), data, "--epochs", str(epochs), "--seed", str(seed)])
+def peer(data: str, model: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
+    command = [sys.executable, str(PEER), data, "--model", model]
+    seconds, output = run([*command, "--epochs", str(epochs), "--seed", str(seed)])
     result = json.loads(output)
     return seconds, {name: result[name] for name in ("accuracy", "nll", "brier", "ece")}
 
@@ -52,13 +53,14 @@ def peer(data: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
+    parser.add_argument("--model", choices=["mlp", "lenet"], default="mlp")
     parser.add_argument("--program", default="target/release/candor")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=16)
     args = parser.parse_args()
     sides = {
-        "candor": lambda epochs, seed: candor(args.program, args.data, epochs, seed),
-        "pytorch": lambda epochs, seed: peer(args.data, epochs, seed),
+        "candor": lambda epochs, seed: candor(args.program, args.data, args.model, epochs, seed),
+        "pytorch": lambda epochs, seed: peer(args.data, args.model, epochs, seed),
     }
     costs: dict[str, list[float]] = {side: [] for side in sides}
     for seed in range(args.runs):

@@ -1,11 +1,11 @@
-"""Trains the MLP 784-128-10 of `candor train vision` with PyTorch, on IDX files of the MNIST family.
+"""Trains a model of `candor train vision` with PyTorch, on IDX files of the MNIST family.
 
 Prints one JSON line: CPU seconds of the whole process and of an epoch, and the figures of the test part.
 The setting is Candor's: Adam 1e-3, batches of 128, the last 5,000 training rows held out and judged after
 each epoch, PyTorch's own initial weights. The images lie in memory as floats; a batch is one gather, which
 is cheaper than a DataLoader.
 
-    python3 benches/peers/mlp.py DATA [--epochs 5] [--smoothing 0] [--seed 0] [--threads 1]
+    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--smoothing 0] [--seed 0] [--threads 1]
 """
 
 import argparse
@@ -54,9 +54,42 @@ def figures(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     }
 
 
+def mlp() -> nn.Module:
+    """784-128-10."""
+    return nn.Sequential(nn.Linear(28 * 28, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def lenet() -> nn.Module:
+    """conv 32, pool, conv 64, pool, linear 128, linear 10."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)),
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * 7 * 7, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+
+
+MODELS = {"mlp": mlp, "lenet": lenet}
+
+
+def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits, 500 rows at a time."""
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([model(rows) for rows in images.split(500)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--smoothing", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -72,7 +105,7 @@ def main() -> None:
     images = torch.from_numpy(((images - mean) / sd).astype(np.float32))
     test_images = torch.from_numpy(((test_images - mean) / sd).astype(np.float32))
 
-    model = nn.Sequential(nn.Linear(28 * 28, 128), nn.ReLU(), nn.Linear(128, 10))
+    model = MODELS[args.model]()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     before = time.process_time()
     for _ in range(args.epochs):
@@ -82,16 +115,14 @@ def main() -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        model.eval()
-        with torch.no_grad():
-            figures(model(images[n_train:]), labels[n_train:])
+        figures(predict(model, images[n_train:]), labels[n_train:])
     training = time.process_time() - before
-    with torch.no_grad():
-        test = figures(model(test_images), test_labels)
+    test = figures(predict(model, test_images), test_labels)
     print(
         json.dumps(
             {
                 "torch": torch.__version__,
+                "model": args.model,
                 "threads": args.threads,
                 "epochs": args.epochs,
                 "smoothing": args.smoothing,
