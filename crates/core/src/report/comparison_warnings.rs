@@ -171,15 +171,18 @@ impl<'a> Seen<'a> {
             })
             .collect();
         (!found.is_empty()).then(|| {
-            let price = if worse.is_empty() {
-                String::new()
+            let remedy = if worse.is_empty() {
+                "use such a model only together with its temperature".to_owned()
             } else {
-                format!("; with both, NLL is worse than with temperature alone ({})", worse.join(", "))
+                format!(
+                    "use temperature alone, for with both the NLL is worse ({})",
+                    worse.join(", ")
+                )
             };
             Warning::new(
                 "smoothing_then_temperature",
                 format!(
-                    "the fitted temperature sharpens again what smoothing flattened at {}{price}: use one of the two, not both",
+                    "the fitted temperature is below 1 and sharpens again what smoothing flattened, at {}: {remedy}",
                     found.join(", ")
                 ),
             )
@@ -417,8 +420,8 @@ mod tests {
         assert!(with(1.1, 0.3).is_empty());
         let found = with(0.5, 0.35);
         assert_eq!(found[0].0, "smoothing_then_temperature");
-        assert!(found[0].1.contains("NLL is worse than with temperature alone"), "{}", found[0].1);
-        assert!(!with(0.5, 0.3)[0].1.contains("NLL is worse"));
+        assert!(found[0].1.contains("the NLL is worse (0.350 against 0.300 at 0.1)"), "{}", found[0].1);
+        assert!(with(0.5, 0.3)[0].1.ends_with("only together with its temperature"));
     }
 
     #[test]
