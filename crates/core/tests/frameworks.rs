@@ -96,7 +96,7 @@ fn keras() {
         // cases hold single precision; without weights the gradients are in
         // double precision.
         let want = case.output("loss").f64();
-        let rounded = !softmax && case.word("dtype") == "f64" && !case.id.contains("clip");
+        let rounded = !softmax && case.word("dtype") == "f64";
         if rounded && weights.is_none() && by_row {
             assert!(want.iter().all(|&v| f64::from(v as f32) == v), "{}: not rounded after all", case.id);
         }
@@ -104,9 +104,9 @@ fn keras() {
             let values = if by_row { &outcome.losses } else { &vec![outcome.value.loss] };
             // Roundings of 6e-8 in each of at most 32 terms of a sum, against the largest of the numbers.
             near(&case.id, values, &want, 3e-7).unwrap();
-            if weights.is_none() {
+            if weights.is_none() && case.outputs.contains_key("grad") {
                 check(case, "grad", &outcome.gradient);
-            } else {
+            } else if weights.is_some() {
                 near(&case.id, &outcome.gradient, &case.output("grad").f64(), 3e-7).unwrap();
             }
         } else {
@@ -116,7 +116,7 @@ fn keras() {
         categorical += usize::from(softmax);
         clipped += usize::from(case.id.contains("clip"));
     }
-    assert_eq!((cases.len(), categorical, probabilities, clipped, singly_rounded), (296, 192, 152, 8, 48));
+    assert_eq!((cases.len(), categorical, probabilities, clipped, singly_rounded), (296, 192, 152, 8, 52));
 }
 
 /// A loss over probabilities: on their logits, and its gradient turned back.

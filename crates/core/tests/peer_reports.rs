@@ -283,8 +283,8 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
         let result = |given: &BTreeMap<String, ParameterValue>| -> Option<Vec<u64>> {
             let schedule = schedules::by_name(entry.info.name, given).ok()?;
             // Epochs that do not divide the steps, so that the two ways to count differ.
-            let at = |step: u64| losses::Step { step, epoch: step / 7, steps: 200, epochs: 29 };
-            Some((0..=200).map(|step| schedule.strength(at(step)).to_bits()).collect())
+            let at = |step: u64| losses::Step { step, epoch: step / 7, steps: 1000, epochs: 143 };
+            Some((0..=1000).map(|step| schedule.strength(at(step)).to_bits()).collect())
         };
         for parameter in entry.info.parameters {
             walked += 1;
