@@ -179,7 +179,7 @@ mod tests {
         let rule = MultiLabel::new(&[0.2; 3], MultiLabelConvention::Half).unwrap();
         // 0.58, 0.34 and 0.1 after the smoothing.
         let at = |t| rule.clone().threshold(t).unwrap().targets(positives()).unwrap().dense_matrix();
-        assert_eq!((at(0.0), at(0.32), at(0.58)), (vec![1.0; 3], vec![1.0, 1.0, 0.0], vec![0.0; 3]));
+        assert_eq!((at(0.0), at(0.32), at(0.6)), (vec![1.0; 3], vec![1.0, 1.0, 0.0], vec![0.0; 3]));
         let set = Positives::sets(vec![0, 1], vec![1], 3).unwrap();
         let targets = rule.clone().threshold(0.5).unwrap().targets(set).unwrap();
         let mut row = [f64::NAN; 3];
