@@ -14,6 +14,9 @@ use candor::{Buffers, Error, Labels, Targets, losses, schedules, targets};
 
 use crate::trial::{Outcome, Trial, near};
 
+/// Parameters by name.
+type Given = BTreeMap<String, ParameterValue>;
+
 fn cross_entropy(trial: &Trial, targets: &Targets<'_>, options: LossOptions<'_>) -> Result<Outcome, Error> {
     trial.run_on::<f64>(&CrossEntropy, targets, options, &mut LossState::default())
 }
@@ -244,7 +247,7 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
     let near_trial = Trial::new(12, 6, 1.0, 9);
     let mut walked = 0;
     for entry in losses::ALL {
-        let result = |given: &BTreeMap<String, ParameterValue>| -> Option<Vec<u64>> {
+        let result = |given: &Given| -> Option<Vec<u64>> {
             let loss = losses::by_name(entry.info.name, given).ok()?;
             let bits = [&trial, &near_trial].map(|trial| {
                 let outcome = trial.run(loss.as_ref(), &LossState::default()).unwrap();
@@ -255,7 +258,7 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
         for parameter in entry.info.parameters {
             let beside =
                 BESIDE.iter().find(|(loss, key, ..)| (*loss, *key) == (entry.info.name, parameter.name));
-            let base: BTreeMap<String, ParameterValue> = beside
+            let base: Given = beside
                 .map(|(.., key, word)| ((*key).to_owned(), ParameterValue::Text((*word).to_owned())))
                 .into_iter()
                 .collect();
@@ -266,7 +269,7 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
     for entry in targets::ALL {
         {
             let n_classes = 6;
-            let result = |given: &BTreeMap<String, ParameterValue>| -> Option<Vec<u64>> {
+            let result = |given: &Given| -> Option<Vec<u64>> {
                 let report =
                     RuleReport::new(entry.info.name, given, n_classes, ReportOptions::default()).ok()?;
                 let sigmoids = report.sigmoids.iter().flat_map(|s| [s.target_positive, s.target_negative]);
@@ -280,7 +283,7 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
         }
     }
     for entry in schedules::ALL {
-        let result = |given: &BTreeMap<String, ParameterValue>| -> Option<Vec<u64>> {
+        let result = |given: &Given| -> Option<Vec<u64>> {
             let schedule = schedules::by_name(entry.info.name, given).ok()?;
             // Epochs that do not divide the steps, so that the two ways to count differ.
             let at = |step: u64| losses::Step { step, epoch: step / 7, steps: 1000, epochs: 143 };
@@ -299,12 +302,7 @@ fn ultralytics_14039_no_accepted_parameter_is_without_effect() {
 }
 
 /// Insists that a number has some value, and that each word, changes the result.
-fn effect(
-    name: &str,
-    parameter: &Parameter,
-    base: &BTreeMap<String, ParameterValue>,
-    result: &dyn Fn(&BTreeMap<String, ParameterValue>) -> Option<Vec<u64>>,
-) {
+fn effect(name: &str, parameter: &Parameter, base: &Given, result: &dyn Fn(&Given) -> Option<Vec<u64>>) {
     let plain = result(base).unwrap_or_else(|| panic!("{name} cannot be made"));
     let changes = |value: ParameterValue| {
         let mut given = base.clone();
