@@ -148,29 +148,47 @@ pub struct PredictArgs {
 #[derive(Debug, Args)]
 pub struct LossArgs {
     /// Array of logits [rows, classes] (.npy, float32 or float64)
+    #[arg(long, value_name = "FILE", required_unless_present = "probs", conflicts_with = "probs")]
+    pub logits: Option<PathBuf>,
+    /// Array of probabilities [rows, classes] (.npy) instead of logits, as Keras takes them by default; the
+    /// gradient is by the probabilities then
     #[arg(long, value_name = "FILE")]
-    pub logits: PathBuf,
+    pub probs: Option<PathBuf>,
+    /// Probabilities are clipped to [c, 1-c]; Keras' 1e-7 by default
+    #[arg(long, value_name = "C", default_value_t = 1e-7, requires = "probs")]
+    pub clip: f64,
     /// Array of class indices [rows] (.npy)
     #[arg(long, value_name = "FILE", conflicts_with = "targets")]
     pub labels: Option<PathBuf>,
     /// Array of target masses [rows, classes] (.npy); they need not sum to 1
     #[arg(long, value_name = "FILE")]
     pub targets: Option<PathBuf>,
-    /// Array of teacher logits [rows, classes] (.npy), for distillation
+    /// Array of teacher logits [rows, classes] (.npy), for distillation; votes for zipf with ranks=votes
     #[arg(long, value_name = "FILE")]
     pub teacher: Option<PathBuf>,
     /// The loss (candor list losses)
     #[arg(long, default_value = "cross_entropy", value_name = "NAME")]
     pub loss: String,
     /// Parameter of the loss
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub set: Vec<String>,
     /// Smoothing strength; negative ones with --convention generalised
     #[arg(long, default_value_t = 0.0, value_name = "α", allow_hyphen_values = true)]
     pub smoothing: f64,
-    /// What the strength means
-    #[arg(long, default_value = "uniform", value_name = "uniform|off_class|generalised")]
+    /// What the strength means: any target rule (candor list targets); those of one sigmoid a class for
+    /// binary losses
+    #[arg(long, default_value = "uniform", value_name = "uniform|off_class|generalised|binary_half|…")]
     pub convention: String,
+    /// Parameter of the target rule, such as threshold=0.2 for multi_label
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    pub target_set: Vec<String>,
+    /// Array [classes] or [classes, classes] (.npy) that the smoothing mass follows, for --convention prior
+    /// or matrix
+    #[arg(long, value_name = "FILE")]
+    pub prior: Option<PathBuf>,
+    /// Array of smoothing strengths (.npy): [rows], or [classes] for --convention per_class
+    #[arg(long, value_name = "FILE")]
+    pub strengths: Option<PathBuf>,
     /// How row losses are combined
     #[arg(long, default_value = "mean", value_name = "mean|sum|none")]
     pub reduction: String,
@@ -183,12 +201,18 @@ pub struct LossArgs {
     /// Array of row weights [rows] (.npy)
     #[arg(long, value_name = "FILE")]
     pub sample_weights: Option<PathBuf>,
+    /// What a mean is divided by: the weights, the rows that count, or all rows as in Keras
+    #[arg(long, default_value = "weights", value_name = "weights|rows|all_rows")]
+    pub mean_over: String,
     /// Divide the sum by this instead of the batch's own denominator
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
     pub denominator: Option<f64>,
     /// Label of rows that do not count
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
     pub ignore_index: Option<i64>,
+    /// Array [rows] (.npy) that multiplies the rows of the gradient, of any sign; with --reduction none
+    #[arg(long, value_name = "FILE")]
+    pub upstream: Option<PathBuf>,
     /// File for the gradient [rows, classes] (.npy)
     #[arg(long, value_name = "FILE")]
     pub grad: Option<PathBuf>,
@@ -323,12 +347,27 @@ pub struct ExplainArgs {
     /// Number of classes
     #[arg(long, default_value_t = 10, value_name = "K")]
     pub classes: usize,
-    /// Smoothing strength
-    #[arg(long, default_value_t = 0.1, value_name = "α", allow_hyphen_values = true)]
-    pub smoothing: f64,
+    /// Smoothing strength; 0.1 by default
+    #[arg(long, value_name = "α", allow_hyphen_values = true)]
+    pub smoothing: Option<f64>,
     /// What the strength means
-    #[arg(long, default_value = "uniform", value_name = "uniform|off_class")]
+    #[arg(long, default_value = "uniform", value_name = "uniform|off_class", conflicts_with = "target")]
     pub convention: String,
+    /// Any target rule instead (candor list targets), at its own default strength
+    #[arg(long, value_name = "NAME", conflicts_with = "row")]
+    pub target: Option<String>,
+    /// Parameter of the target rule
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, requires = "target")]
+    pub set: Vec<String>,
+    /// Label whose row is explained; the middle class by default
+    #[arg(long, value_name = "LABEL")]
+    pub label: Option<usize>,
+    /// A target row of your own, one mass a class
+    #[arg(long, value_name = "Q,Q,…", allow_hyphen_values = true, value_delimiter = ',', conflicts_with_all = ["convention", "classes"])]
+    pub row: Vec<f64>,
+    /// A weight for each class, to see where PyTorch's weighting moves the optimum
+    #[arg(long, value_name = "W,W,…", allow_hyphen_values = true, value_delimiter = ',')]
+    pub class_weights: Vec<f64>,
     /// Accuracy of the model, for the expected under-confidence
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", allow_hyphen_values = true)]
     pub accuracy: f64,

@@ -82,6 +82,62 @@ fn target_rows_weights_and_ignored_rows() {
 }
 
 #[test]
+fn the_semantics_of_other_frameworks_can_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, shape: &str, values: &[f64]| write_f64(&folder.path().join(name), shape, values);
+    // Keras' binary cross-entropy of probabilities, clipped, from its golden case.
+    write("p.npy", "2, 4", &[0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.5, 0.5]);
+    write("t.npy", "2, 4", &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    let keras = json(&format!(
+        "loss --probs {} --targets {} --loss binary_cross_entropy --convention binary_half --smoothing 0.1 --reduction none",
+        path("p.npy"),
+        path("t.npy")
+    ));
+    for (got, want) in keras["loss"].as_array().unwrap().iter().zip([15.312_19, 0.749_53]) {
+        assert!((got.as_f64().unwrap() - want).abs() < 1e-4, "{keras}");
+    }
+    assert!(keras["warnings"].as_array().unwrap().is_empty(), "{keras}");
+    // Categorical: divided by all rows, whatever their weights.
+    write("z.npy", "2, 2", &[0.0, 0.0, 0.0, 0.0]);
+    write("w.npy", "2,", &[3.0, 1.0]);
+    write_npy(
+        &folder.path().join("y.npy"),
+        "<i8",
+        "2,",
+        &[0_i64.to_le_bytes(), 1_i64.to_le_bytes()].concat(),
+    );
+    let loss = |arguments: &str| {
+        let arrays = format!("loss --logits {} --labels {}", path("z.npy"), path("y.npy"));
+        json(&format!("{arrays} {arguments}"))["loss"].as_f64().unwrap()
+    };
+    let ln_2 = std::f64::consts::LN_2;
+    let weights = path("w.npy");
+    assert!((loss(&format!("--sample-weights {weights} --mean-over all_rows")) - 2.0 * ln_2).abs() < 1e-12);
+    assert!((loss(&format!("--sample-weights {weights}")) - ln_2).abs() < 1e-12);
+    // A prior, strengths by row, and timm's threshold after the smoothing.
+    write("prior.npy", "2,", &[0.75, 0.25]);
+    write("s.npy", "2,", &[0.0, 0.5]);
+    assert!(
+        (loss(&format!("--prior {} --convention prior --smoothing 0.1", path("prior.npy"))) - ln_2).abs()
+            < 1e-12
+    );
+    assert!((loss(&format!("--strengths {}", path("s.npy"))) - ln_2).abs() < 1e-12);
+    let timm = "--loss binary_cross_entropy --convention multi_label --smoothing 0.1 --target-set convention=over_classes --target-set threshold=0";
+    assert!((loss(timm) - ln_2).abs() < 1e-12);
+    // An upstream gradient of either sign.
+    write("u.npy", "2,", &[-2.0, 4.0]);
+    json(&format!(
+        "loss --logits {} --labels {} --reduction none --upstream {} --grad {}",
+        path("z.npy"),
+        path("y.npy"),
+        path("u.npy"),
+        path("g.npy")
+    ));
+    assert_eq!(read_f64(&folder.path().join("g.npy")), [1.0, -1.0, 2.0, -2.0]);
+}
+
+#[test]
 fn what_a_loss_does_not_take_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let arrays = write_predictions(folder.path(), "logits", &[1.0, 0.0, 0.0, 2.0], 2, &[0, 1]);

@@ -108,3 +108,20 @@ fn explanations_are_the_published_values() {
     }
     assert!(json("explain --smoothing 0")["margin"].is_null());
 }
+
+#[test]
+fn every_target_rule_and_any_row_can_be_explained() {
+    for target in json("list targets")["targets"].as_array().unwrap() {
+        let name = target["name"].as_str().unwrap();
+        let document = json(&format!("explain --classes 6 --target {name}"));
+        assert_eq!((&document["target"], &document["classes"]), (&name.into(), &6.into()));
+        let rows = document["rows"].as_array().unwrap().len();
+        assert!(rows > 0 || document["sigmoids"].is_object(), "{name}: {document}");
+        ok(&format!("explain --classes 6 --target {name}"));
+    }
+    let row = json("explain --row 0.1,0.8,0.1 --class-weights 20,1,1");
+    assert!((row["smallest_margin"].as_f64().unwrap() - 8f64.ln()).abs() < 1e-12);
+    assert_eq!(row["weights_overturn_label"], true);
+    let set = json("explain --classes 5 --target ordinal --set shape=gaussian --set scale=2 --label 0");
+    assert_eq!((&set["rows"][0]["label"], &set["parameters"]["scale"]), (&0.into(), &2.0.into()));
+}

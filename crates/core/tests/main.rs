@@ -8,6 +8,8 @@ mod conformance;
 mod cross_entropy;
 /// The predictive entropy of the vectorised cross-entropy.
 mod entropy;
+/// Losses and targets of Keras, optax, timm and fairseq.
+mod frameworks;
 /// Losses that are the same by theory.
 mod identities;
 /// What must not change a result: threads, position, shifts, masks, permutations.
@@ -16,12 +18,18 @@ mod invariance;
 mod kernels;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
+/// One test for each reported bug of a peer that concerns losses.
+mod peer_reports;
+/// The range of every declared parameter.
+mod ranges;
 /// Every error, produced once.
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
 mod schedules;
 /// Values and gradients of PyTorch's binary cross-entropy.
 mod sigmoids;
+/// The page that compares the methods with other projects.
+mod survey;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
 /// Conventions of the source tree.

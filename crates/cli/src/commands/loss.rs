@@ -1,19 +1,21 @@
 //! `candor loss`: value and gradient of a registered loss on the user's own arrays.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use candor::batch::{FromProbs, Link};
 use candor::losses::{Batch, LossOptions, LossValue, Reduction};
 use candor::parameters::ParameterValue;
 use candor::report::Warning;
-use candor::targets::{self, Background, DenseRows, TargetRule};
-use candor::{Buffers, Labels, Scalar, Targets};
+use candor::{Buffers, Scalar, Targets};
 use candor_recipes::Error;
 use candor_recipes::predictions::{
     ScoreKind, Scores, Values, read_npy_labels, read_npy_scores, read_npy_vector, write_npy_scores,
 };
 use serde::Serialize;
 
+use super::loss_targets::{Smoothing, dense, has_sigmoids};
 use crate::args::{Global, LossArgs};
 use crate::inputs::{parameters, request};
 use crate::output::{print, print_json};
@@ -45,7 +47,8 @@ struct Inputs {
     teacher: Option<Values>,
     class_weights: Option<Vec<f64>>,
     sample_weights: Option<Vec<f64>>,
-    rule: Option<Box<dyn TargetRule>>,
+    upstream: Option<Vec<f64>>,
+    smoothing: Smoothing,
     loss: Box<dyn candor::losses::Loss>,
 }
 
@@ -58,15 +61,22 @@ struct Outcome {
 }
 
 pub fn run(args: &LossArgs, global: &Global) -> Result<()> {
-    let scores = read_npy_scores(&args.logits, ScoreKind::Logits)?;
-    let inputs = read(args, &scores)?;
+    let (path, kind) = match (&args.logits, &args.probs) {
+        (Some(path), _) => (path, ScoreKind::Logits),
+        (None, Some(path)) => (path, ScoreKind::Probs),
+        (None, None) => return Err(request("nothing to take the loss of: name --logits or --probs")),
+    };
+    let scores = read_npy_scores(path, kind)?;
+    let inputs = read(args, path, &scores)?;
     let n_classes = scores.n_classes;
-    let (outcome, gradient) = match &scores.values {
-        Values::F32(logits) => {
+    let (outcome, gradient) = match (&scores.values, kind) {
+        (Values::F32(probs), ScoreKind::Probs) => over_probs(args, &inputs, probs, n_classes)?,
+        (Values::F64(probs), ScoreKind::Probs) => over_probs(args, &inputs, probs, n_classes)?,
+        (Values::F32(logits), _) => {
             let (outcome, gradient) = compute(args, &inputs, logits, n_classes)?;
             (outcome, Values::F32(gradient))
         }
-        Values::F64(logits) => {
+        (Values::F64(logits), _) => {
             let (outcome, gradient) = compute(args, &inputs, logits, n_classes)?;
             (outcome, Values::F64(gradient))
         }
@@ -120,9 +130,31 @@ pub fn run(args: &LossArgs, global: &Global) -> Result<()> {
     print(&table(&[args.loss.as_str(), args.reduction.as_str()], &rows))
 }
 
-fn read(args: &LossArgs, scores: &Scores) -> Result<Inputs> {
+/// The loss over probabilities: on their logits in double precision, and its gradient turned back.
+fn over_probs<T: Scalar>(
+    args: &LossArgs,
+    inputs: &Inputs,
+    probs: &[T],
+    n_classes: usize,
+) -> Result<(Outcome, Values)> {
+    let link = if has_sigmoids(&args.loss) { Link::Sigmoid } else { Link::Softmax };
+    let link = FromProbs::new(link, args.clip)?;
+    let logits = link.logits(probs, n_classes)?;
+    let (outcome, mut gradient) = compute(args, inputs, &logits, n_classes)?;
+    link.gradient(probs, n_classes, &mut gradient)?;
+    Ok((outcome, Values::F64(gradient)))
+}
+
+fn read(args: &LossArgs, path: &Path, scores: &Scores) -> Result<Inputs> {
     let labels = args.labels.as_deref().map(read_npy_labels).transpose()?;
-    let matrix = |path: &std::path::Path| -> Result<Values> {
+    if let Some(labels) = &labels
+        && labels.len() != scores.n_rows()
+    {
+        let expected = scores.n_rows();
+        return Err(candor::Error::Shape { what: "labels", expected, got: labels.len() })
+            .context(path.display().to_string());
+    }
+    let matrix = |path: &Path| -> Result<Values> {
         let rows = read_npy_scores(path, ScoreKind::Probs)?;
         if (rows.n_rows(), rows.n_classes) != (scores.n_rows(), scores.n_classes) {
             let problem = format!(
@@ -142,28 +174,26 @@ fn read(args: &LossArgs, scores: &Scores) -> Result<Inputs> {
     }
     let given: BTreeMap<String, ParameterValue> = parameters(&args.set)?;
     let loss = candor::losses::by_name(&args.loss, &given)?;
-    let rule = if args.smoothing == 0.0 && args.convention != "generalised" {
-        None
-    } else {
-        let smoothing = [("smoothing".to_owned(), ParameterValue::Number(args.smoothing))].into();
-        Some(targets::by_name(&args.convention, &smoothing, scores.n_classes)?)
-    };
+    let upstream = args.upstream.as_deref().map(read_npy_vector).transpose()?;
+    if let Some(upstream) = &upstream {
+        if args.reduction != "none" {
+            return Err(request("--upstream multiplies the rows of a gradient: it needs --reduction none"));
+        }
+        if upstream.len() != scores.n_rows() {
+            let expected = scores.n_rows();
+            return Err(candor::Error::Shape { what: "upstream", expected, got: upstream.len() }.into());
+        }
+    }
     Ok(Inputs {
         labels,
         dense,
         teacher: args.teacher.as_deref().map(matrix).transpose()?,
         class_weights: args.weights.as_deref().map(read_npy_vector).transpose()?,
         sample_weights: args.sample_weights.as_deref().map(read_npy_vector).transpose()?,
-        rule,
+        upstream,
+        smoothing: Smoothing::new(args, scores.n_classes)?,
         loss,
     })
-}
-
-fn dense(values: &Values) -> DenseRows<'_> {
-    match values {
-        Values::F32(rows) => DenseRows::F32(rows),
-        Values::F64(rows) => DenseRows::F64(rows),
-    }
 }
 
 fn compute<T: Scalar>(
@@ -173,28 +203,8 @@ fn compute<T: Scalar>(
     n_classes: usize,
 ) -> Result<(Outcome, Vec<T>)> {
     let targets = match (&inputs.labels, &inputs.dense) {
-        (Some(labels), _) => {
-            if labels.len() != logits.len() / n_classes {
-                let expected = logits.len() / n_classes;
-                return Err(candor::Error::Shape { what: "labels", expected, got: labels.len() })
-                    .context(args.logits.display().to_string());
-            }
-            let labels = Labels::with_ignore(labels, n_classes, args.ignore_index)?;
-            match &inputs.rule {
-                Some(rule) => rule.targets(labels)?,
-                None => Targets::labels(labels),
-            }
-        }
-        (None, Some(rows)) => {
-            let background = match args.convention.as_str() {
-                "off_class" => Background::OtherClasses,
-                _ => Background::Uniform,
-            };
-            // Rows that are distributions may be smoothed in any convention; others are weights.
-            let targets = Targets::distribution(dense(rows), n_classes)
-                .or_else(|_| Targets::weights(dense(rows), n_classes))?;
-            if args.smoothing == 0.0 { targets } else { targets.smoothed(args.smoothing, background) }
-        }
+        (Some(labels), _) => inputs.smoothing.of_labels(args, labels, n_classes)?,
+        (None, Some(rows)) => inputs.smoothing.of_rows(args, rows, n_classes)?,
         (None, None) => return Err(request("no targets given: name --labels or --targets")),
     };
     let options = LossOptions {
@@ -202,6 +212,7 @@ fn compute<T: Scalar>(
         class_weights: inputs.class_weights.as_deref(),
         weighting: args.weighting.parse()?,
         sample_weights: inputs.sample_weights.as_deref(),
+        mean_over: args.mean_over.parse()?,
         denominator: args.denominator,
         entropy: true,
     };
@@ -215,12 +226,18 @@ fn compute<T: Scalar>(
     }
     let mut state = inputs.loss.initial_state(n_classes);
     let value = candor::losses::value_grad(inputs.loss.as_ref(), batch, &mut state)?;
+    if let Some(upstream) = &inputs.upstream {
+        for (row, factor) in gradient.chunks_exact_mut(n_classes).zip(upstream) {
+            row.iter_mut().for_each(|g| *g = T::from_f64(g.to_f64() * factor));
+        }
+    }
     let floor = (inputs.loss.info().name == "cross_entropy").then(|| floor(&targets)).flatten();
     let outcome = Outcome {
         value,
         rows: rows.into_iter().map(Scalar::to_f64).collect(),
         floor,
-        normalised: targets.is_normalised(),
+        // Sigmoid targets are no distributions, and nobody takes them for some.
+        normalised: targets.is_normalised() || has_sigmoids(&args.loss),
     };
     Ok((outcome, gradient))
 }

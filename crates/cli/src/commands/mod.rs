@@ -9,6 +9,7 @@ mod eval;
 mod explain;
 mod list;
 mod loss;
+mod loss_targets;
 mod out_folder;
 mod predict;
 mod shell;

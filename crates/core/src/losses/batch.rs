@@ -61,7 +61,7 @@ impl<'a, T> Batch<'a, T> {
     }
 
     /// With a teacher's logits `[n, n_classes]`, for distillation. Log-probabilities do as well: the
-    /// softmax of both is the same.
+    /// softmax of both is the same. For [`Zipf`](super::Zipf) they may be the votes that rank the classes.
     pub fn teacher(mut self, logits: DenseRows<'a>) -> Self {
         self.teacher = Some(logits);
         self
