@@ -155,6 +155,11 @@ impl Parameters {
         }
     }
 
+    /// Every declared parameter with its value.
+    pub fn values(&self) -> BTreeMap<&'static str, ParameterValue> {
+        self.values.clone()
+    }
+
     /// A declared word; empty if `name` is not one.
     pub fn word(&self, name: &str) -> &str {
         match self.values.get(name) {

@@ -11,6 +11,7 @@ const SUM: LossOptions<'static> = LossOptions {
     class_weights: None,
     weighting: candor::losses::Weighting::Label,
     sample_weights: None,
+    mean_over: candor::losses::MeanOver::Weights,
     denominator: None,
     entropy: false,
 };

@@ -15,6 +15,7 @@ const SUM: LossOptions<'static> = LossOptions {
     class_weights: None,
     weighting: Weighting::Label,
     sample_weights: None,
+    mean_over: candor::losses::MeanOver::Weights,
     denominator: None,
     entropy: false,
 };

@@ -2,11 +2,13 @@
 //!
 //! All arrays are row-major `[n, n_classes]`, classes last. A view borrows; nothing is copied.
 
+mod from_probs;
 mod labels;
 mod logits;
 mod probs;
 mod scalar;
 
+pub use from_probs::{FromProbs, Link};
 pub use labels::Labels;
 pub use logits::{Buffers, Logits};
 pub(crate) use probs::check_row;

@@ -2,11 +2,10 @@
 
 use super::row::{Row, Work};
 use super::row_loss::sweep_figures;
-use super::softmax::ln_1p;
+use super::sigmoid::Sigmoid;
 use super::{Accepts, Batch, Entry, GradientKind, Loss, LossInfo, LossState, LossValue};
 use crate::batch::Scalar;
 use crate::error::{Error, Result, check_range};
-use crate::kernels::math::exp;
 use crate::kernels::softmax_cross_entropy::RowValue;
 use crate::parameters::{Parameter, Parameters};
 use crate::targets::TARGET_TOLERANCE;
@@ -122,28 +121,22 @@ impl BinaryCrossEntropy {
         for (k, g) in gradient.iter_mut().enumerate() {
             let z = row.logits()[k];
             let target = row.target()[k];
-            check_range(
-                "a target of binary_cross_entropy",
-                target,
-                -TARGET_TOLERANCE,
-                1.0 + TARGET_TOLERANCE,
-            )?;
+            check_target(target)?;
             let weight = self.pos_weights[if self.pos_weights.len() == 1 { 0 } else { row.class(k) }];
-            let tail = exp(-z.abs());
-            let log_tail = ln_1p(tail);
-            // -ln σ(z), -ln(1-σ(z)), and the sigmoids of z and -z, without cancellation.
-            let (present, absent) = (log_tail + (-z).max(0.0), log_tail + z.max(0.0));
-            let (near, far) = (1.0 / (1.0 + tail), tail / (1.0 + tail));
-            let (on, off) = if z < 0.0 { (far, near) } else { (near, far) };
-            value.loss += share * (weight * target * present + (1.0 - target) * absent);
-            let plain = row.unsmoothed(k);
-            value.nll += share * (plain * present + (1.0 - plain) * absent);
-            value.entropy += share * (on * present + off * absent);
-            value.confidence = value.confidence.max(on);
-            *g = share * ((1.0 - target) * on - weight * target * off);
+            let sigmoid = Sigmoid::new(z);
+            value.loss += share * (weight * target * sigmoid.present + (1.0 - target) * sigmoid.absent);
+            value.nll += share * sigmoid.cross_entropy(row.unsmoothed(k));
+            value.entropy += share * sigmoid.entropy();
+            value.confidence = value.confidence.max(sigmoid.on);
+            *g = share * ((1.0 - target) * sigmoid.on - weight * target * sigmoid.off);
         }
         Ok(value)
     }
+}
+
+/// Checks that a target is the probability of a class; it may miss the ends by rounding.
+pub(super) fn check_target(target: f64) -> Result<()> {
+    check_range("a target of a sigmoid", target, -TARGET_TOLERANCE, 1.0 + TARGET_TOLERANCE)
 }
 
 impl Loss for BinaryCrossEntropy {

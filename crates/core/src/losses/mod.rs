@@ -34,6 +34,8 @@ mod poly1;
 mod row;
 mod row_loss;
 mod scratch;
+mod sigmoid;
+mod sigmoid_focal;
 mod softmax;
 mod state;
 mod sweep;
@@ -71,10 +73,11 @@ pub use mdca::Mdca;
 pub use mlslr::Mlslr;
 pub use mmce::Mmce;
 pub use online_label_smoothing::OnlineLabelSmoothing;
-pub use options::{LossOptions, Reduction, Weighting};
+pub use options::{LossOptions, MeanOver, Reduction, Weighting};
 pub use poly1::Poly1;
 pub use row::{Row, Work};
 pub use row_loss::RowLoss;
+pub use sigmoid_focal::SigmoidFocal;
 pub use state::{LossState, Step};
 pub use sweep::{LossValue, sweep_rows};
 pub use symmetric_cross_entropy::SymmetricCrossEntropy;
@@ -218,6 +221,7 @@ pub const ALL: &[Entry] = &[
     forward_correction::ENTRY,
     backward_correction::ENTRY,
     focal::ENTRY,
+    sigmoid_focal::ENTRY,
     flsd53::ENTRY,
     dual_focal::ENTRY,
     poly1::ENTRY,

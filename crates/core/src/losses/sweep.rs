@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::{Batch, LossOptions, Reduction, Weighting};
+use super::{Batch, LossOptions, MeanOver, Reduction, Weighting};
 use crate::batch::{Buffers, Scalar};
 use crate::error::{Error, Result, check_range};
 use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
@@ -152,13 +152,31 @@ fn denominator(targets: &Targets<'_>, options: &LossOptions<'_>, counted: usize)
     if options.reduction != Reduction::Mean {
         return Ok(1.0);
     }
+    if options.denominator.is_none() && counted == 0 {
+        let rows = targets.n_rows();
+        return Err(Error::Empty { what: "the mean loss", rows, ignored: rows });
+    }
+    let sum = mean_denominator(targets, options, counted)?;
+    if sum == 0.0 {
+        return Err(Error::ZeroWeight { what: "the mean loss" });
+    }
+    Ok(sum)
+}
+
+/// What a mean is divided by; 0 over nothing. Weights must have been checked.
+pub(super) fn mean_denominator(
+    targets: &Targets<'_>,
+    options: &LossOptions<'_>,
+    counted: usize,
+) -> Result<f64> {
     if let Some(denominator) = options.denominator {
         check_range("denominator", denominator, f64::MIN_POSITIVE, f64::MAX)?;
         return Ok(denominator);
     }
-    if counted == 0 {
-        let rows = targets.n_rows();
-        return Err(Error::Empty { what: "the mean loss", rows, ignored: rows });
+    match options.mean_over {
+        MeanOver::Weights => {}
+        MeanOver::Rows => return Ok(counted as f64),
+        MeanOver::AllRows => return Ok(targets.n_rows() as f64),
     }
     let soft = !matches!(targets.explicit(), Explicit::Labels(_));
     let by_rows = options.weighting == Weighting::Pytorch && soft;
@@ -169,11 +187,10 @@ fn denominator(targets: &Targets<'_>, options: &LossOptions<'_>, counted: usize)
     let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
     let sum: f64 =
         (0..targets.n_rows()).filter_map(|row| targets.row(row).map(|target| weights.of(row, &target))).sum();
-    if sum == 0.0 {
-        return Err(Error::ZeroWeight { what: "the mean loss" });
+    if sum != 0.0 {
+        // Beyond these, the sum or its inverse is infinite and the mean would be NaN.
+        check_range("the sum of the weights", sum, f64::MIN_POSITIVE, f64::MAX)?;
     }
-    // Beyond these, the sum or its inverse is infinite and the mean would be NaN.
-    check_range("the sum of the weights", sum, f64::MIN_POSITIVE, f64::MAX)?;
     Ok(sum)
 }
 

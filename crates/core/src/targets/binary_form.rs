@@ -148,6 +148,7 @@ pub struct BinaryTargets<'a> {
     positives: Positives<'a>,
     on: Vec<f64>,
     off: Vec<f64>,
+    threshold: Option<f64>,
 }
 
 impl<'a> BinaryTargets<'a> {
@@ -161,7 +162,29 @@ impl<'a> BinaryTargets<'a> {
         for &value in on.iter().chain(&off) {
             crate::error::check_range("target", value, 0.0, 1.0)?;
         }
-        Ok(Self { positives, on, off })
+        Ok(Self { positives, on, off, threshold: None })
+    }
+
+    /// With 1 in the place of every value above `threshold` in [0, 1], and 0 in that of any other.
+    ///
+    /// For mixed or soft labels that are to be yes-or-no questions again: both labels of a Mixup become
+    /// present. It acts after the smoothing, as in timm, so a threshold above the smoothed value of a
+    /// positive leaves none.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a threshold outside [0, 1] or NaN.
+    ///
+    /// # Examples
+    /// ```
+    /// use candor::targets::{BinaryTargets, DenseRows, Positives};
+    /// let mixed = Positives::dense(DenseRows::F64(&[0.7, 0.3, 0.0]), 3)?;
+    /// let targets = BinaryTargets::new(mixed, vec![1.0; 3], vec![0.0; 3])?.binarised(0.2)?;
+    /// assert_eq!(targets.dense_matrix(), [1.0, 1.0, 0.0]);
+    /// # Ok::<(), candor::Error>(())
+    /// ```
+    pub fn binarised(self, threshold: f64) -> Result<Self> {
+        crate::error::check_range("threshold", threshold, 0.0, 1.0)?;
+        Ok(Self { threshold: Some(threshold), ..self })
     }
 
     /// Number of rows.
@@ -181,7 +204,7 @@ impl<'a> BinaryTargets<'a> {
 
     /// The value where class `class` is positive and where it is not; `None` outside the classes.
     pub fn on_off(&self, class: usize) -> Option<(f64, f64)> {
-        Some((*self.on.get(class)?, *self.off.get(class)?))
+        (class < self.n_classes()).then(|| (self.mix(class, 1.0), self.mix(class, 0.0)))
     }
 
     /// One value; `None` for an ignored row or an index outside the shape.
@@ -207,9 +230,9 @@ impl<'a> BinaryTargets<'a> {
         }
         if let Form::Sets { offsets, classes } = &self.positives.form {
             // One pass over the set instead of one a class.
-            out.copy_from_slice(&self.off);
+            out.iter_mut().enumerate().for_each(|(class, value)| *value = self.mix(class, 0.0));
             for &class in &classes[offsets[row]..offsets[row + 1]] {
-                out[class as usize] = self.on[class as usize];
+                out[class as usize] = self.mix(class as usize, 1.0);
             }
         } else {
             for (class, value) in out.iter_mut().enumerate() {
@@ -228,7 +251,8 @@ impl<'a> BinaryTargets<'a> {
 
     fn mix(&self, class: usize, degree: f64) -> f64 {
         // Exact at both ends.
-        self.off[class] * (1.0 - degree) + self.on[class] * degree
+        let value = self.off[class] * (1.0 - degree) + self.on[class] * degree;
+        self.threshold.map_or(value, |threshold| f64::from(u8::from(value > threshold)))
     }
 }
 

@@ -10,7 +10,9 @@ pub(super) const ENTRY: Entry = Entry {
     info: &INFO,
     make: Make::Binary(|p, k| {
         let convention = p.word("convention").parse()?;
-        Ok(Box::new(MultiLabel::new(&vec![p.number("smoothing"); k], convention)?))
+        let rule = MultiLabel::new(&vec![p.number("smoothing"); k], convention)?;
+        let threshold = p.number("threshold");
+        Ok(Box::new(if threshold < 0.0 { rule } else { rule.threshold(threshold)? }))
     }),
 };
 
@@ -18,7 +20,17 @@ const INFO: TargetInfo = TargetInfo {
     name: "multi_label",
     summary: "sigmoid targets with a strength for each class, in the convention of the framework to match",
     formula: "half: y(1-α)+α/2; symmetric: y(1-2α)+α; over_classes: y(1-α)+α/K",
-    parameters: &[SMOOTHING, Parameter::choice("convention", "half", CONVENTIONS, "what the strength means")],
+    parameters: &[
+        SMOOTHING,
+        Parameter::choice("convention", "half", CONVENTIONS, "what the strength means"),
+        Parameter::number(
+            "threshold",
+            -1.0,
+            -1.0,
+            1.0,
+            "a smoothed target above it becomes 1, any other 0; negative: none",
+        ),
+    ],
     paper: "no single source; Keras and YOLO (half), mmpretrain (symmetric), timm and Burn (over_classes)",
 };
 
@@ -91,6 +103,7 @@ impl std::str::FromStr for MultiLabelConvention {
 pub struct MultiLabel {
     on: Vec<f64>,
     off: Vec<f64>,
+    threshold: Option<f64>,
 }
 
 impl MultiLabel {
@@ -111,7 +124,16 @@ impl MultiLabel {
         }
         let values = strengths.iter().map(|&strength| convention.on_off(strength, strengths.len()));
         let (on, off) = values.unzip();
-        Ok(Self { on, off })
+        Ok(Self { on, off, threshold: None })
+    }
+
+    /// With the smoothed targets binarised at `threshold` in [0, 1]; see [`BinaryTargets::binarised`].
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] outside that range or for NaN.
+    pub fn threshold(self, threshold: f64) -> Result<Self> {
+        check_range_hint("threshold", threshold, 0.0, 1.0, "")?;
+        Ok(Self { threshold: Some(threshold), ..self })
     }
 }
 
@@ -122,7 +144,11 @@ impl BinaryRule for MultiLabel {
 
     fn targets<'a>(&self, positives: Positives<'a>) -> Result<BinaryTargets<'a>> {
         check_len("the class axis of the labels", self.on.len(), positives.n_classes())?;
-        BinaryTargets::new(positives, self.on.clone(), self.off.clone())
+        let targets = BinaryTargets::new(positives, self.on.clone(), self.off.clone())?;
+        match self.threshold {
+            Some(threshold) => targets.binarised(threshold),
+            None => Ok(targets),
+        }
     }
 }
 
@@ -145,6 +171,21 @@ mod tests {
             let row = row(convention);
             assert!((row[2] - on).abs() < 1e-15 && (row[0] - off).abs() < 1e-15, "{convention:?}");
         }
+    }
+
+    #[test]
+    fn a_threshold_acts_after_the_smoothing() {
+        let positives = || Positives::dense(super::super::DenseRows::F64(&[0.6, 0.3, 0.0]), 3).unwrap();
+        let rule = MultiLabel::new(&[0.2; 3], MultiLabelConvention::Half).unwrap();
+        // 0.58, 0.34 and 0.1 after the smoothing.
+        let at = |t| rule.clone().threshold(t).unwrap().targets(positives()).unwrap().dense_matrix();
+        assert_eq!((at(0.0), at(0.32), at(0.58)), (vec![1.0; 3], vec![1.0, 1.0, 0.0], vec![0.0; 3]));
+        let set = Positives::sets(vec![0, 1], vec![1], 3).unwrap();
+        let targets = rule.clone().threshold(0.5).unwrap().targets(set).unwrap();
+        let mut row = [f64::NAN; 3];
+        assert!(targets.write_row(0, &mut row).unwrap());
+        assert_eq!((row, targets.on_off(1), targets.on_off(3)), ([0.0, 1.0, 0.0], Some((1.0, 0.0)), None));
+        assert!(rule.threshold(f64::NAN).is_err());
     }
 
     #[test]

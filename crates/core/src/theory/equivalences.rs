@@ -151,6 +151,54 @@ pub fn hamming_raml_smoothing(temperature: f64, vocabulary: usize) -> Result<f64
     Ok(odds / (1.0 + odds))
 }
 
+/// The concentration `a` of Mixup that smooths labels by `smoothing`: the inverse of [`mixup_smoothing`].
+///
+/// # Errors
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) unless `smoothing` is in [0, 0.49]; a strength of 1/2 would
+/// need infinite concentration.
+///
+/// # Examples
+/// ```
+/// assert!((candor::theory::mixup_concentration(0.25)? - 1.0).abs() < 1e-12);
+/// # Ok::<(), candor::Error>(())
+/// ```
+pub fn mixup_concentration(smoothing: f64) -> Result<f64> {
+    check_range_hint("smoothing", smoothing, 0.0, 0.49, " (Mixup approaches 1/2)")?;
+    if smoothing == 0.0 {
+        return Ok(0.0);
+    }
+    // The strength grows with a; near 0 it is a·ln 2, and at a = 1e4 it is .496.
+    let (mut low, mut high) = (-800.0_f64, 1e4_f64.ln());
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if mixup_smoothing(middle.exp())? < smoothing {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok((0.5 * (low + high)).exp())
+}
+
+/// The temperature τ at which sampling by the Hamming reward smooths tokens by the off-class strength
+/// `smoothing`: the inverse of [`hamming_raml_smoothing`]; 0 for strength 0, infinite for uniform tokens.
+///
+/// # Errors
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) for fewer than two tokens or a strength outside
+/// [0, (V-1)/V].
+///
+/// # Examples
+/// ```
+/// use candor::theory::{hamming_raml_smoothing, hamming_raml_temperature};
+/// let temperature = hamming_raml_temperature(hamming_raml_smoothing(0.7, 4)?, 4)?;
+/// assert!((temperature - 0.7).abs() < 1e-12);
+/// # Ok::<(), candor::Error>(())
+/// ```
+pub fn hamming_raml_temperature(smoothing: f64, vocabulary: usize) -> Result<f64> {
+    // e^{1/τ} is the ratio of the label's mass to another's, and a teacher's of margin 1 is e^{1/T}.
+    teacher_temperature(smoothing, 1.0, vocabulary)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +238,19 @@ mod tests {
         // α ~ a ln 2 for small a, where λ is nearly 0 or 1.
         let tiny = mixup_smoothing(1e-12).unwrap();
         assert!((tiny / (1e-12 * std::f64::consts::LN_2) - 1.0).abs() < 1e-3, "{tiny}");
+    }
+
+    #[test]
+    fn concentration_and_strength_are_inverse() {
+        for a in [1e-6, 0.1, 0.2, 1.0, 8.0, 500.0] {
+            let back = mixup_concentration(mixup_smoothing(a).unwrap()).unwrap();
+            assert!((back / a - 1.0).abs() < 1e-9, "{a} {back}");
+        }
+        assert_eq!(mixup_concentration(0.0).unwrap(), 0.0);
+        assert!(mixup_concentration(0.5).is_err() && mixup_concentration(f64::NAN).is_err());
+        assert_eq!(hamming_raml_temperature(0.0, 4).unwrap(), 0.0);
+        assert_eq!(hamming_raml_temperature(0.75, 4).unwrap(), f64::INFINITY);
+        assert!(hamming_raml_temperature(0.8, 4).is_err());
     }
 
     #[test]

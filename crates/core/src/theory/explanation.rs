@@ -3,7 +3,7 @@
 //! With K classes, α in the uniform convention and `q` the target: margin `ln(q_y/q_o)`, floor `H(q)`,
 //! Lipschitz constant `√(2 - 2α + α²(1-1/K))`.
 
-use super::{HESSIAN_BOUND, expected_underconfidence, teacher_temperature};
+use super::{HESSIAN_BOUND, expected_underconfidence, mixup_concentration, teacher_temperature};
 use crate::error::{Result, check_classes, check_range, check_range_hint};
 use crate::targets::Convention;
 
@@ -72,6 +72,14 @@ pub struct Explanation {
     pub teacher_margin: f64,
     /// The temperature at which a teacher of that margin gives these targets; `None` if infinite.
     pub teacher_temperature: Option<f64>,
+    /// The share of labels whose replacement by uniform draws has these targets as its expectation.
+    pub label_noise: f64,
+    /// The concentration `a` of Mixup (λ from Beta(a, a)) that smooths as much, for balanced classes; `None`
+    /// above a strength of .49, which no Mixup reaches.
+    pub mixup_concentration: Option<f64>,
+    /// The temperature τ of sequences sampled by the Hamming reward that smooths tokens as much; `None` if
+    /// infinite.
+    pub hamming_temperature: Option<f64>,
 }
 
 /// Margin of the equivalent teacher unless one is given: that of a confident network.
@@ -121,6 +129,9 @@ impl Explanation {
             expected_underconfidence: uniform * (1.0 - 1.0 / k),
             teacher_margin: DEFAULT_TEACHER_MARGIN,
             teacher_temperature: temperature(DEFAULT_TEACHER_MARGIN, off_class, n_classes)?,
+            label_noise: uniform,
+            mixup_concentration: mixup_concentration(uniform).ok(),
+            hamming_temperature: temperature(1.0, off_class, n_classes)?,
         })
     }
 
@@ -211,6 +222,17 @@ mod tests {
         assert!((e.expected_underconfidence - 0.1632).abs() < 1e-12);
         assert!((e.teacher_temperature.unwrap() - 5.0 / 4f64.ln()).abs() < 1e-12);
         assert_eq!(e.loss_floor, base.loss_floor);
+    }
+
+    #[test]
+    fn equivalent_noise_mixup_and_sampling() {
+        let e = Explanation::new(0.25, Convention::Uniform, 4).unwrap();
+        assert_eq!(e.label_noise, 0.25);
+        assert!((e.mixup_concentration.unwrap() - 1.0).abs() < 1e-9);
+        // The odds of the label are 13:1 against each other class.
+        assert!((e.hamming_temperature.unwrap() - 1.0 / 13f64.ln()).abs() < 1e-12);
+        let strong = Explanation::new(1.0, Convention::Uniform, 4).unwrap();
+        assert_eq!((strong.mixup_concentration, strong.hamming_temperature), (None, None));
     }
 
     #[test]

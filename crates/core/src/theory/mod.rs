@@ -1,22 +1,27 @@
 //! What a target will do before any training: optimum, margin, loss floor, slopes, equivalent settings.
 //!
 //! Everything here is a closed form in double precision. [`Explanation`] gathers what can be said of one
-//! smoothing setting, [`TargetTheory`] says the same of any target row, and the functions relate
-//! smoothing to temperature, label noise, Mixup, sequence sampling and class weights.
+//! smoothing setting, [`RuleReport`] of any registered target rule, [`TargetTheory`] of any target row, and
+//! the functions relate smoothing to temperature, label noise, Mixup, sequence sampling and class weights.
 
 mod binary;
 mod class_weights;
 mod equivalences;
 mod explanation;
+mod illustration;
 mod row;
+mod row_report;
+mod rule_report;
 mod unsmooth;
 
 pub use binary::BinaryTheory;
 pub use class_weights::weighted_optimum;
 pub use equivalences::{
-    hamming_raml_smoothing, mixup_smoothing, noise_correcting_strength, teacher_smoothing,
-    teacher_temperature, total_smoothing,
+    hamming_raml_smoothing, hamming_raml_temperature, mixup_concentration, mixup_smoothing,
+    noise_correcting_strength, teacher_smoothing, teacher_temperature, total_smoothing,
 };
 pub use explanation::{Equivalent, Explanation};
 pub use row::{HESSIAN_BOUND, TargetTheory};
+pub use row_report::{RowReport, SigmoidReport};
+pub use rule_report::{ReportOptions, RuleReport};
 pub use unsmooth::{expected_underconfidence, unsmooth};

@@ -80,9 +80,11 @@ const CHECKS: &[(&str, Check)] = &[
 /// Where a promise cannot hold: the check, the loss, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("plain", "binary_cross_entropy", "sigmoids instead of a softmax; it is not a form of cross-entropy"),
+    ("plain", "sigmoid_focal", "sigmoids instead of a softmax; it is not a form of cross-entropy"),
     ("plain", "brier", "a squared distance, at no parameter a logarithm"),
     ("plain", "logit_norm", "the length of the logits is divided out at every temperature"),
     ("shift", "binary_cross_entropy", "each sigmoid looks at its own logit"),
+    ("shift", "sigmoid_focal", "each sigmoid looks at its own logit"),
     ("shift", "acls", "its first term looks at the largest logit itself"),
     ("shift", "logit_penalty", "penalises the logits themselves"),
     ("shift", "logit_norm", "divides by the length of the logits"),
@@ -93,6 +95,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "a mask leaves the taxonomy as it is; fewer classes have another",
     ),
     ("figures", "binary_cross_entropy", "its figures are those of the sigmoids"),
+    ("figures", "sigmoid_focal", "its figures are those of the sigmoids"),
 ];
 
 #[test]

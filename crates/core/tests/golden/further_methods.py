@@ -104,6 +104,38 @@ def zipf_all(z, y, lam=mpf("0.1")):
     return ce(z, y) + lam * kl([v / fsum(t) for v in t], p)
 
 
+def zipf_votes(z, y, row, lam=mpf("0.1")):
+    votes = TEACHER[row]
+    others = [k for k in range(K) if k != y]
+    t = [1 / mpf(1 + sum(votes[j] > votes[k] for j in others)) for k in others]
+    p = softmax([z[k] for k in others])
+    return ce(z, y) + lam * kl([v / fsum(t) for v in t], p)
+
+
+def zipf_right(z, y, row):
+    others = [k for k in range(K) if k != y]
+    ranks = [1 + sum(z[j] > z[k] for j in others) for k in others]
+    t = [1 / mpf(r) for r in ranks]
+    right = z.index(max(z)) == y
+    p = softmax([z[k] for k in others])
+    return ce(z, y) + (mpf("0.1") * kl([v / fsum(t) for v in t], p) if right else 0)
+
+
+def sigmoid_focal(z, y, gamma=mpf(2), alpha=mpf("0.25"), smooth=mpf(0)):
+    loss = mpf(0)
+    for k in range(K):
+        t = (1 - smooth) * (k == y) + smooth / 2
+        p = sigmoid(z[k])
+        p_t = t * p + (1 - t) * (1 - p)
+        a_t = 1 if alpha is None else alpha * t + (1 - alpha) * (1 - t)
+        loss -= a_t * (1 - p_t) ** gamma * (t * log(p) + (1 - t) * log(1 - p))
+    return loss / K
+
+
+def confidence_code(z, y, beta=mpf("0.1")):
+    return ce(z, y) + beta / K * fsum(p * log(p) for p in softmax(z))
+
+
 def mdca(rows, beta=mpf(1), gamma=1):
     n = len(rows)
     p = [softmax(z) for z in rows]
@@ -138,6 +170,11 @@ CASES = {
     "confidence_hinged": mean(confidence_hinged),
     "mbls_sum": mean(mbls_sum),
     "zipf_all": mean(zipf_all),
+    "zipf_votes": lambda rows: fsum(zipf_votes(z, LABELS[i], i) for i, z in enumerate(rows)) / len(rows),
+    "zipf_right": lambda rows: fsum(zipf_right(z, LABELS[i], i) for i, z in enumerate(rows)) / len(rows),
+    "sigmoid_focal": mean(sigmoid_focal),
+    "sigmoid_focal_unbalanced": mean(lambda z, y: sigmoid_focal(z, y, mpf("1.5"), None)),
+    "confidence_code": mean(confidence_code),
     "mdca": mdca,
     "mmce": mmce,
     "mmce_code": lambda rows: mmce(rows, code=True),
