@@ -10,6 +10,8 @@ mod cross_entropy;
 mod entropy;
 /// Losses that are the same by theory.
 mod identities;
+/// The linear layer and the loss in one.
+mod linear;
 /// What must not change a result: threads, position, shifts, masks, permutations.
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
