@@ -12,6 +12,8 @@ mod entropy;
 mod frameworks;
 /// Losses that are the same by theory.
 mod identities;
+/// The linear layer and the loss in one.
+mod linear;
 /// What must not change a result: threads, position, shifts, masks, permutations.
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.

@@ -74,6 +74,13 @@ impl<'a> Labels<'a> {
         crate::error::check_len("the class axis of the labels", expected, self.n_classes)
     }
 
+    /// `rows` rows from row `from` on.
+    pub(crate) fn rows(&self, from: usize, rows: usize) -> Labels<'a> {
+        let data = &self.data[from..from + rows];
+        let ignored = self.ignore_index.map_or(0, |ignore| data.iter().filter(|label| **label == ignore).count());
+        Labels { data, counted: rows - ignored, ..*self }
+    }
+
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.n_classes

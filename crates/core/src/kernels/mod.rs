@@ -6,4 +6,5 @@ pub mod allocator;
 pub(crate) mod exp_f32;
 pub mod isa;
 pub mod math;
+pub(crate) mod matmul;
 pub mod softmax_cross_entropy;
