@@ -260,7 +260,7 @@ pub fn predict(run: &Path, data: &str) -> Result<Predictions> {
 }
 
 /// Every recipe, in the order of `candor list`.
-pub const ALL: &[&dyn Recipe] = &[&crate::vision::Vision];
+pub const ALL: &[&dyn Recipe] = &[&crate::vision::Vision, &crate::graph::Graph];
 
 /// The recipe of this name.
 ///

@@ -116,6 +116,18 @@ impl SparseMatrix {
         Ok(Self::from_parts(self.n_columns, self.offsets.clone(), self.columns.clone(), values))
     }
 
+    /// The same entries with columns of zeros added, `n_columns` in all.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for fewer columns than there are.
+    pub fn widened(&self, n_columns: usize) -> Result<Self> {
+        if n_columns < self.n_columns || u32::try_from(n_columns).is_err() {
+            let what = "the columns of a widened sparse matrix";
+            return Err(Error::Shape { what, expected: self.n_columns, got: n_columns });
+        }
+        Ok(Self::from_parts(n_columns, self.offsets.clone(), self.columns.clone(), self.values.clone()))
+    }
+
     /// The product with `x` `[n_columns, width]`: `[n_rows, width]`.
     ///
     /// # Errors
@@ -251,6 +263,9 @@ mod tests {
         let b = a.with_values(vec![5.0, 7.0]).unwrap();
         assert_eq!(b.multiply_transposed(&[1.0, 1.0], 1).unwrap(), [7.0, 5.0]);
         assert_eq!((a.values(), b.n_rows(), b.n_columns()), (&[2.0, 3.0][..], 2, 2));
+        let wide = a.widened(4).unwrap();
+        assert_eq!(wide.multiply_transposed(&[1.0, 1.0], 1).unwrap(), [3.0, 2.0, 0.0, 0.0]);
+        assert!(matches!(a.widened(1), Err(Error::Shape { .. })));
         assert!(matches!(a.with_values(vec![1.0]), Err(Error::Shape { .. })));
         assert!(matches!(a.with_values(vec![1.0, f64::NAN]), Err(Error::Malformed { index: 1, .. })));
     }
