@@ -137,7 +137,7 @@ impl HostKernel for Flex {
 }
 
 /// Only copies when it must: taking a contiguous view of a contiguous tensor would share its buffer.
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
+pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 

@@ -3,16 +3,18 @@
 //! One generic operation, [`host_gradient`], takes any [`candor::losses::Loss`] into Burn's autodiff: the
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
 //! gradient. On the `flex` backend nothing is copied; the gradient overwrites the logits where nobody else
-//! holds them.
+//! holds them. [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs.
 
 mod cross_entropy;
 mod error;
 pub mod host_gradient;
 mod loss_module;
+mod sparse_product;
 
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
 pub use loss_module::{LossModule, LossOutput, LossTargets};
+pub use sparse_product::{SharedMatrix, sparse_product};
 
 /// The examples of the README, as doc tests. Here, because they need Burn or the core alone.
 #[cfg(doctest)]

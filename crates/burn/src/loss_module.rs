@@ -114,6 +114,11 @@ impl LossModule {
         self
     }
 
+    /// The point of the training at which it is.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
     /// The loss.
     pub fn loss(&self) -> &dyn Loss {
         self.loss.as_ref()

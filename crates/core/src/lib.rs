@@ -2,11 +2,13 @@
 //!
 //! The modules stand in the order in which data flows:
 //! [`batch`] -> [`targets`] -> [`losses`] (on [`kernels`]) -> [`metrics`] -> [`calibrators`] -> [`report`].
+//! [`graph`] holds graphs and products with sparse matrices.
 //! [`theory`] says what a target will do before any training; [`schedules`] change a strength during it.
 
 pub mod batch;
 pub mod calibrators;
 mod error;
+pub mod graph;
 pub mod kernels;
 pub mod losses;
 pub mod metrics;

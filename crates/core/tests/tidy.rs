@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&[&str]] = &[
     &["batch"],
     &["targets"],
+    &["graph"],
     &["losses", "kernels"],
     &["schedules"],
     &["metrics"],

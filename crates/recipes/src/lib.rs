@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod config;
 mod error;
 pub mod files;
+pub mod graph;
 pub mod predictions;
 pub mod recipe;
 pub mod soft_targets;

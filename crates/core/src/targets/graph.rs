@@ -49,6 +49,11 @@ impl<'a> Graph<'a> {
         Ok(Self { offsets, neighbours })
     }
 
+    /// The same of rows that are known to fit.
+    pub(crate) fn of_fitting(offsets: &'a [usize], neighbours: &'a [u32]) -> Self {
+        Self { offsets, neighbours }
+    }
+
     /// Number of nodes.
     pub fn n_nodes(&self) -> usize {
         self.offsets.len() - 1

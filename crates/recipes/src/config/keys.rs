@@ -80,6 +80,16 @@ pub const ALL: &[Key] = &[
     key("model.name", Kind::Text, true, "Model"),
     key("model.hidden", Kind::Integers, false, "Widths of the hidden layers, such as 128 or 512,512"),
     key("model.depth", Kind::Integer, true, "Layers of resnet: 8, 14, 20, 32, …"),
+    key("model.dropout", Kind::Float, true, "Share of inputs and hidden units dropped in training (graph)"),
+    key(
+        "model.propagation",
+        Kind::Text,
+        true,
+        "How neighbours are weighed: symmetric or random_walk (graph)",
+    ),
+    key("model.beta", Kind::Float, true, "Strength of a step of propagation over the graph, 0 to 1"),
+    key("model.k", Kind::Integer, true, "Steps of propagation; by model: gcn 1 a layer, sgc 2, appnp 10"),
+    key("model.teleport", Kind::Float, true, "Share of a node's own prediction in each step of appnp"),
     key("loss.name", Kind::Text, true, "Loss (candor list losses)"),
     key("loss.smoothing", Kind::Float, true, "Smoothing strength"),
     key("loss.convention", Kind::Text, true, "What the strength means: uniform or off_class"),
@@ -140,6 +150,11 @@ mod tests {
     #[test]
     fn every_key_is_a_field_and_every_field_a_key() {
         let mut config = crate::Config::default();
+        config.model.dropout = Some(0.0);
+        config.model.propagation = Some(candor::graph::Normalisation::Symmetric);
+        config.model.beta = Some(0.0);
+        config.model.k = Some(0);
+        config.model.teleport = Some(1.0);
         config.optimizer.weight_decay = Some(0.0);
         config.optimizer.momentum = Some(0.0);
         config.optimizer.beta1 = Some(0.0);

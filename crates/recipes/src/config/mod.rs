@@ -13,6 +13,7 @@ pub use layers::Layers;
 use std::collections::BTreeMap;
 
 use candor::Convention;
+use candor::graph::Normalisation;
 use candor::parameters::ParameterValue;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,21 @@ pub struct ModelConfig {
     pub hidden: Vec<usize>,
     /// Layers of `resnet`: 6n+2.
     pub depth: usize,
+    /// Share of inputs and hidden units that a graph net drops in training, in [0, 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// How a graph net weighs neighbours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<Normalisation>,
+    /// Strength β of each step of propagation over a graph, in [0, 1]; 0 leaves nodes alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// Steps of propagation: in each layer of `gcn`, in all of `sgc` and `appnp`; the model's own if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<usize>,
+    /// Share of a node's own prediction in every step of `appnp`, in (0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teleport: Option<f64>,
 }
 
 /// Which loss and smoothing.
@@ -213,7 +229,16 @@ impl Default for DataConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: "mlp".to_owned(), hidden: vec![128], depth: 20 }
+        Self {
+            name: "mlp".to_owned(),
+            hidden: vec![128],
+            depth: 20,
+            dropout: None,
+            propagation: None,
+            beta: None,
+            k: None,
+            teleport: None,
+        }
     }
 }
 
@@ -290,6 +315,12 @@ impl Config {
             count("model.hidden", *width, 1)?;
         }
         count("model.depth", self.model.depth, 1)?;
+        optional("model.dropout", self.model.dropout, 0.0, 1.0 - 1e-6)?;
+        optional("model.beta", self.model.beta, 0.0, 1.0)?;
+        optional("model.teleport", self.model.teleport, f64::MIN_POSITIVE, 1.0)?;
+        if let Some(k) = self.model.k {
+            count("model.k", k, 0)?;
+        }
         let optimizer = &self.optimizer;
         number("optimizer.lr", optimizer.lr, f64::MIN_POSITIVE, 1e6)?;
         optional("optimizer.weight_decay", optimizer.weight_decay, 0.0, 1e6)?;

@@ -87,6 +87,13 @@ pub enum Layer {
         /// Their places.
         points: Vec<Point>,
     },
+    /// Words in the middle of their points: the notes, which are not shown on hover.
+    Words {
+        /// Their colour.
+        paint: Paint,
+        /// Their places.
+        points: Vec<Point>,
+    },
     /// Filled rectangles.
     Blocks {
         /// Their colour.

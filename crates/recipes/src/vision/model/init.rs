@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use candor::random::Stream;
 
 /// Makes the layers of one model in order; ids and streams are numbered, so runs can be compared and resumed.
-pub(super) struct Layers<'a> {
+pub(crate) struct Layers<'a> {
     seed: u64,
     device: &'a Device,
     layer: u64,
@@ -16,7 +16,7 @@ pub(super) struct Layers<'a> {
 
 /// How convolution weights are drawn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConvInit {
+pub(crate) enum ConvInit {
     /// Uniform in ±1/sqrt(fan in), weights and biases: PyTorch's default.
     Uniform,
     /// Normal with variance 2/fan in, no bias (He et al. 2015).
@@ -24,7 +24,7 @@ pub(super) enum ConvInit {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(seed: u64, device: &'a Device) -> Self {
+    pub(crate) fn new(seed: u64, device: &'a Device) -> Self {
         Self { seed, device, layer: 0, next_id: 1 }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Layers<'a> {
     }
 
     /// A linear layer: weights and biases uniform in ±1/sqrt(inputs), as PyTorch's `nn.Linear`.
-    pub(super) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
+    pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
         let mut stream = self.stream();
         let bound = 1.0 / (inputs as f64).sqrt();
         // Drawn in PyTorch's order [out, in], kept in Burn's [in, out].
@@ -63,8 +63,19 @@ impl<'a> Layers<'a> {
         }
     }
 
+    /// A linear layer: weights uniform in ±sqrt(6/(inputs + outputs)) (Glorot & Bengio 2010), biases 0.
+    pub(crate) fn glorot(&mut self, inputs: usize, outputs: usize) -> Linear {
+        let mut stream = self.stream();
+        let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+        let weight = uniform(&mut stream, inputs * outputs, bound);
+        Linear {
+            weight: self.parameter(weight, [inputs, outputs]),
+            bias: Some(self.parameter(vec![0.0; outputs], [outputs])),
+        }
+    }
+
     /// A 3x3 convolution that keeps the size (at stride 1).
-    pub(super) fn conv3x3(&mut self, inputs: usize, outputs: usize, stride: usize, init: ConvInit) -> Conv2d {
+    pub(crate) fn conv3x3(&mut self, inputs: usize, outputs: usize, stride: usize, init: ConvInit) -> Conv2d {
         let mut stream = self.stream();
         let fan_in = inputs * 9;
         let n = outputs * fan_in;
@@ -90,7 +101,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Batch normalisation over channels: scale 1, shift 0, PyTorch's momentum 0.1 and epsilon 1e-5.
-    pub(super) fn batch_norm(&mut self, channels: usize) -> BatchNorm {
+    pub(crate) fn batch_norm(&mut self, channels: usize) -> BatchNorm {
         let mut norm = BatchNormConfig::new(channels).init(self.device);
         norm.gamma = self.parameter(vec![1.0; channels], [channels]);
         norm.beta = self.parameter(vec![0.0; channels], [channels]);

@@ -1,6 +1,6 @@
 //! Models of images, with PyTorch's initial weights drawn from the run's own streams.
 
-mod init;
+pub(crate) mod init;
 mod lenet;
 mod mlp;
 mod resnet;

@@ -4,9 +4,10 @@ use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::drawing::DrawingArea;
-use plotters::element::{Circle, PathElement, Rectangle, TriangleMarker};
+use plotters::element::{Circle, PathElement, Rectangle, Text, TriangleMarker};
 use plotters::prelude::SVGBackend;
 use plotters::series::LineSeries;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, IntoFont, TextStyle};
 
 use super::super::axis::drawable;
@@ -58,6 +59,10 @@ pub(super) fn draw_chart(
         .set_all_tick_mark_size(scaled(3))
         .y_label_formatter(&y_words)
         .y_desc(plain(&frame.y.label));
+    // No line runs through the words of a table.
+    if layers.iter().any(|layer| matches!(layer, Layer::Words { .. })) {
+        mesh.disable_y_mesh();
+    }
     if frame.x_words {
         mesh.x_label_formatter(&x_words).x_desc(plain(&frame.x.label));
     } else {
@@ -87,6 +92,14 @@ fn draw_layer(chart: &mut Chart<'_, '_>, frame: &Frame<'_>, layer: &Layer, over:
             for point in points.iter().filter(|point| drawable(point.x) && drawable(point.y)) {
                 draw_point(chart, frame, *paint, *mark, point)?;
                 hover::circle(over, chart.backend_coord(&(point.x, point.y)), &point.note);
+            }
+        }
+        Layer::Words { paint, points } => {
+            let middle = Pos::new(HPos::Center, VPos::Center);
+            let style = words(13, paint.role).pos(middle);
+            for point in points.iter().filter(|point| drawable(point.x) && drawable(point.y)) {
+                let text = Text::new(plain(&point.note), (point.x, point.y), style.clone());
+                chart.draw_series([text]).ok()?;
             }
         }
         Layer::Blocks { paint, blocks } => {
