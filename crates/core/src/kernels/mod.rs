@@ -7,3 +7,4 @@ pub(crate) mod exp_f32;
 pub mod isa;
 pub mod math;
 pub mod softmax_cross_entropy;
+pub mod storage;

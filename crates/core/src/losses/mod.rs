@@ -18,6 +18,7 @@ mod flsd53;
 mod focal;
 mod form;
 mod forward_correction;
+mod fused;
 mod generalised_cross_entropy;
 mod hierarchical_cross_entropy;
 mod label_relaxation;
