@@ -62,8 +62,8 @@ impl CrossEntropy {
     /// Half precision is storage: values are widened exactly, everything is computed as for `f32`, sums over a
     /// row and over rows are in double precision, and each element of the gradient is rounded once, to nearest.
     /// So the value is that of the widened logits, and the gradient theirs within half a unit in the last
-    /// place (2^-9 of an element in `bf16`, 2^-12 to 2^-11 in `f16`, whose least step is 6e-8: for a mean over
-    /// many rows scale the loss, by [`LossOptions::denominator`](super::LossOptions::denominator)).
+    /// place (2^-8 of an element in `bf16`, 2^-11 in `f16`, whose least step is 6e-8: for a mean over many rows
+    /// scale the loss, by [`LossOptions::denominator`](super::LossOptions::denominator)).
     ///
     /// # Errors
     /// As [`Loss::value_grad_f32`].

@@ -80,11 +80,12 @@ impl<'a> Fused<'a> {
         let k = context.n_classes;
         let setting = self.setting();
         let mut tiles = Tiles::new();
+        let mut rows: [RowBuffers<'_, T>; ROWS] = std::array::from_fn(|_| RowBuffers::Forward(&[]));
+        let mut jobs = [Job::EMPTY; ROWS];
+        let mut places = [(0, 0.0, 0.0); ROWS];
+        let mut values = [None; ROWS];
         let mut position = 0;
         while position < run.len() {
-            let mut rows: [RowBuffers<'_, T>; ROWS] = std::array::from_fn(|_| RowBuffers::Forward(&[]));
-            let mut jobs = [Job::EMPTY; ROWS];
-            let mut places = [(0, 0.0, 0.0); ROWS];
             let mut count = 0;
             // A row that only the reference knows comes after the group before it, so that errors keep their order.
             let mut uncovered = None;
@@ -108,12 +109,15 @@ impl<'a> Fused<'a> {
                 }
                 position += 1;
             }
-            let values = lanes(&setting, k, &mut tiles, &mut rows[..count], &jobs[..count]);
-            for (((buffers, value), place), _) in rows.into_iter().zip(values).zip(places).zip(0..count) {
-                let (position, weight, scale) = place;
-                match value {
-                    Some(value) => run.set(position, &value, weight),
-                    None => self.by_reference(context, &mut run, (position, weight, scale, buffers))?,
+            lanes(&setting, k, &mut tiles, &mut rows[..count], &jobs[..count], &mut values);
+            for at in 0..count {
+                let (position, weight, scale) = places[at];
+                match &values[at] {
+                    Some(value) => run.set(position, value, weight),
+                    None => {
+                        let buffers = std::mem::replace(&mut rows[at], RowBuffers::Forward(&[]));
+                        self.by_reference(context, &mut run, (position, weight, scale, buffers))?;
+                    }
                 }
             }
             if let Some(rest) = uncovered {

@@ -39,21 +39,22 @@ impl Tiles {
 
 /// Computes up to [`ROWS`] rows of `n_classes` values, at most [`SMALL_CLASSES`].
 ///
-/// A row whose values need the reference gives `None` and is left as it was.
+/// A row whose values need the reference gives `None` in `values` and is left as it was.
 pub(crate) fn lanes<T: FusedStorage>(
     setting: &Setting<'_>,
     n_classes: usize,
     tiles: &mut Tiles,
     rows: &mut [RowBuffers<'_, T>],
     jobs: &[Job<'_>],
-) -> [Option<RowValue>; ROWS] {
-    let mut values = [None; ROWS];
+    values: &mut [Option<RowValue>; ROWS],
+) {
+    values.fill(None);
     let fits = setting.fits(n_classes)
         && rows.iter().all(|row| row.holds(n_classes))
         && jobs.iter().all(|job| job.fits(n_classes, setting.kind));
     if !fits || rows.is_empty() || rows.len() > ROWS || rows.len() != jobs.len() || n_classes > SMALL_CLASSES
     {
-        return values;
+        return;
     }
     let (tile, second) = (&mut tiles.values[..n_classes], &mut tiles.second[..n_classes]);
     // Lanes beyond the last row repeat the first one, and their results go nowhere.
@@ -63,7 +64,7 @@ pub(crate) fn lanes<T: FusedStorage>(
     // target array as many, all classes are below it, and no two rows overlap where one is written.
     unsafe {
         run_on(setting.isa, Load { sources: &sources, wide: &mut tiles.wide, tile });
-        run_on(setting.isa, Compute { setting, tile, second, jobs, gradient, values: &mut values });
+        run_on(setting.isa, Compute { setting, tile, second, jobs, gradient, values });
         if gradient {
             let wanted = std::array::from_fn(|l| l < rows.len() && values[l].is_some());
             let destinations = std::array::from_fn(|l| match rows.get_mut(l) {
@@ -73,7 +74,6 @@ pub(crate) fn lanes<T: FusedStorage>(
             run_on(setting.isa, Store { tile, wide: &mut tiles.wide, destinations, wanted });
         }
     }
-    values
 }
 
 /// Rows into the tile.

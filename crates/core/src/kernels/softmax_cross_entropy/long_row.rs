@@ -164,6 +164,8 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
         // SAFETY: passed on to the caller.
         unsafe {
             match self.mode {
+                // Half precision moves through arrays of its own, so that one body serves both.
+                IN_PLACE | GRADIENT if !T::EXACT => self.kinds::<FMA, ENTROPY, GRADIENT>(),
                 IN_PLACE => self.kinds::<FMA, ENTROPY, IN_PLACE>(),
                 GRADIENT => self.kinds::<FMA, ENTROPY, GRADIENT>(),
                 _ => self.kinds::<FMA, ENTROPY, FORWARD>(),
@@ -231,13 +233,13 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                 return None;
             }
             if KIND == DENSE {
-                // Huge masses would overflow in single precision.
-                let mut largest = 0.0_f32;
+                // Huge masses would overflow in single precision. As bits, which order like the masses.
+                let mut largest = 0_u32;
                 for j in 0..k {
-                    let mass = *second.add(j);
-                    largest = if mass > largest { mass } else { largest };
+                    let bits = (*second.add(j)).to_bits() & 0x7fff_ffff;
+                    largest = if bits > largest { bits } else { largest };
                 }
-                if f64::from(largest) > LARGEST_FACTOR {
+                if f64::from(f32::from_bits(largest)) > LARGEST_FACTOR {
                     return None;
                 }
             }
@@ -281,6 +283,26 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                 }
                 if weights.is_null() { q } else { q * *weights.add(j) }
             };
+            // The same of many classes at once: what a target has is asked once for all.
+            let masses_at = |i: usize| -> [f32; LANES] {
+                let mut q = [job.uniform; LANES];
+                if has_second {
+                    for l in 0..LANES {
+                        q[l] = multiply_add::<FMA>(*second.add(i + l), job.second_factor, q[l]);
+                    }
+                }
+                if has_prior {
+                    for l in 0..LANES {
+                        q[l] = multiply_add::<FMA>(*prior.add(i + l), job.prior_factor, q[l]);
+                    }
+                }
+                if !weights.is_null() {
+                    for l in 0..LANES {
+                        q[l] *= *weights.add(i + l);
+                    }
+                }
+                q
+            };
             let mut totals = Totals::default();
             i = 0;
             while i < main {
@@ -295,6 +317,7 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                             prefetch(next.wrapping_add(64));
                         }
                     }
+                    let masses = if KIND == PLAIN { [0.0; LANES] } else { masses_at(i) };
                     for l in 0..LANES {
                         let v = (*source.add(i + l)).widen() - max;
                         let e = exp_nonpositive::<FMA>(v);
@@ -305,9 +328,8 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                         if KIND == PLAIN {
                             sums.dot[l] += v;
                         } else {
-                            let q = mass_at(i + l);
-                            sums.dot[l] = multiply_add::<FMA>(q, v, sums.dot[l]);
-                            sums.mass[l] += q;
+                            sums.dot[l] = multiply_add::<FMA>(masses[l], v, sums.dot[l]);
+                            sums.mass[l] += masses[l];
                         }
                         if KIND == DENSE {
                             let r = *second.add(i + l);
@@ -382,35 +404,45 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                     let q = job.pair_factor * mass * f64::from(weight_at(class));
                     (q * f64::from(job.scale)) as f32
                 };
-                if T::EXACT {
+                let mut start = 0;
+                if T::EXACT && KIND == PLAIN {
                     for j in 0..k {
                         let d = destination.add(j);
-                        *d = T::narrow(multiply_add::<FMA>((*d).widen(), factor, rest(j)));
+                        *d = T::narrow(multiply_add::<FMA>((*d).widen(), factor, offset));
                     }
+                    start = k;
+                }
+                while start < main {
+                    let masses = if KIND == PLAIN { [0.0; LANES] } else { masses_at(start) };
+                    let mut block = [0.0_f32; LANES];
+                    let place = if T::EXACT { destination.cast_const() } else { source };
+                    for l in 0..LANES {
+                        block[l] = (*place.add(start + l)).widen();
+                    }
+                    for l in 0..LANES {
+                        let e = if T::EXACT { block[l] } else { exp_nonpositive::<FMA>(block[l] - max) };
+                        let q = if KIND == PLAIN { offset } else { -job.scale * masses[l] };
+                        block[l] = multiply_add::<FMA>(e, factor, q);
+                    }
+                    for l in 0..LANES {
+                        *destination.add(start + l) = T::narrow(block[l]);
+                    }
+                    start += LANES;
+                }
+                for j in start..k {
+                    let e = if T::EXACT {
+                        (*destination.add(j)).widen()
+                    } else {
+                        exp_nonpositive::<FMA>((*source.add(j)).widen() - max)
+                    };
+                    *destination.add(j) = T::narrow(multiply_add::<FMA>(e, factor, rest(j)));
+                }
+                if T::EXACT {
                     job.pairs.each(|class, mass| {
                         let d = destination.add(class);
                         *d = T::narrow((*d).widen() - explicit(class, mass));
                     });
                 } else {
-                    i = 0;
-                    while i < main {
-                        let mut block = [0.0_f32; LANES];
-                        for l in 0..LANES {
-                            block[l] = (*source.add(i + l)).widen();
-                        }
-                        for l in 0..LANES {
-                            let e = exp_nonpositive::<FMA>(block[l] - max);
-                            block[l] = multiply_add::<FMA>(e, factor, rest(i + l));
-                        }
-                        for l in 0..LANES {
-                            *destination.add(i + l) = T::narrow(block[l]);
-                        }
-                        i += LANES;
-                    }
-                    for j in main..k {
-                        let e = exp_nonpositive::<FMA>((*source.add(j)).widen() - max);
-                        *destination.add(j) = T::narrow(multiply_add::<FMA>(e, factor, rest(j)));
-                    }
                     // Once more for the pairs, so that each is rounded once; a class may occur several times.
                     let mut count = 0;
                     job.pairs.each(|class, _| {
