@@ -1,6 +1,6 @@
-//! Few classes: sixteen rows side by side, a row in each lane, so that short rows fill vectors.
+//! Few classes: [`ROWS`] rows side by side, a row in each lane, so that short rows fill vectors.
 //!
-//! A lane computes nothing from other lanes, and every group runs the same code over all sixteen: a row's bits
+//! A lane computes nothing from other lanes, and every group runs the same code over all of them: a row's bits
 //! depend neither on its lane nor on its company.
 
 use super::job::{BY_CLASS, DENSE, Job, Kind, PLAIN, PairSums, Setting};
@@ -253,10 +253,17 @@ impl Compute<'_, '_> {
                 }
             }
         }
-        let mut pairs = [PairSums::default(); ROWS];
+        let mut pair_mass = [0.0_f64; ROWS];
+        let mut pair_dot = [0.0_f64; ROWS];
+        let mut plain_mass = [0.0_f64; ROWS];
+        let mut plain_dot = [0.0_f64; ROWS];
         for (l, job) in jobs.iter().enumerate() {
             let shifted = |class: usize| f64::from(tile[class][l] - max[l]);
-            pairs[l] = PairSums::new(job, shifted, |class| f64::from(weight_at(class)));
+            let pairs = PairSums::new(job, shifted, |class| f64::from(weight_at(class)));
+            pair_mass[l] = pairs.mass;
+            pair_dot[l] = pairs.dot;
+            plain_mass[l] = pairs.plain_mass;
+            plain_dot[l] = pairs.plain_dot;
         }
 
         // Exponentials and sums.
@@ -268,15 +275,16 @@ impl Compute<'_, '_> {
         let mut entropy_dot = [0.0_f64; ROWS];
         for start in (0..k).step_by(CHUNK) {
             let end = if start + CHUNK < k { start + CHUNK } else { k };
-            let mut sums = Sums::default();
+            let mut sums = Sums::new();
             for j in start..end {
                 let masses = if KIND == PLAIN {
                     [0.0; ROWS]
                 } else {
                     terms.masses::<FMA>(&second[j], prior_at(j), weight_at(j))
                 };
+                let (z, r) = (&mut tile[j], &second[j]);
                 for l in 0..ROWS {
-                    let v = tile[j][l] - max[l];
+                    let v = z[l] - max[l];
                     let e = exp_nonpositive::<FMA>(v);
                     sums.exp[l] += e;
                     if ENTROPY {
@@ -289,10 +297,10 @@ impl Compute<'_, '_> {
                         sums.mass[l] += masses[l];
                     }
                     if KIND == DENSE {
-                        sums.dense_dot[l] = multiply_add::<FMA>(second[j][l], v, sums.dense_dot[l]);
-                        sums.dense_mass[l] += second[j][l];
+                        sums.dense_dot[l] = multiply_add::<FMA>(r[l], v, sums.dense_dot[l]);
+                        sums.dense_mass[l] += r[l];
                     }
-                    tile[j][l] = e;
+                    z[l] = e;
                 }
             }
             widen(&sums.exp, &mut exp_sum);
@@ -321,14 +329,13 @@ impl Compute<'_, '_> {
             let uniform = f64::from(terms.uniform[l]);
             let (rest_mass, rest_dot) =
                 if KIND == PLAIN { (uniform * k as f64, uniform * dot[l]) } else { (mass[l], dot[l]) };
-            target_sum[l] = rest_mass + pairs[l].mass;
-            loss[l] = target_sum[l] * log_sum[l] - (rest_dot + pairs[l].dot);
-            let (plain_mass, plain_dot) = if KIND == DENSE {
-                (dense_mass[l], dense_dot[l])
+            target_sum[l] = rest_mass + pair_mass[l];
+            loss[l] = target_sum[l] * log_sum[l] - (rest_dot + pair_dot[l]);
+            nll[l] = if KIND == DENSE {
+                dense_mass[l] * log_sum[l] - dense_dot[l]
             } else {
-                (pairs[l].plain_mass, pairs[l].plain_dot)
+                plain_mass[l] * log_sum[l] - plain_dot[l]
             };
-            nll[l] = plain_mass * log_sum[l] - plain_dot;
         }
         for (l, job) in jobs.iter().enumerate() {
             if magnitude[l] < HUGE_BITS {
@@ -375,7 +382,6 @@ impl Compute<'_, '_> {
 const LARGEST_MASS: f32 = super::job::LARGEST_FACTOR as f32;
 
 /// Sums of one chunk of classes.
-#[derive(Default)]
 struct Sums {
     exp: Lanes,
     /// Σ v, or Σ q v where the masses differ by class (v = z - max).
@@ -387,6 +393,14 @@ struct Sums {
     dense_mass: Lanes,
     /// Σ e^v v, for the entropy.
     entropy_dot: Lanes,
+}
+
+impl Sums {
+    #[inline(always)]
+    fn new() -> Self {
+        let zero = [0.0; ROWS];
+        Self { exp: zero, dot: zero, mass: zero, dense_dot: zero, dense_mass: zero, entropy_dot: zero }
+    }
 }
 
 #[inline(always)]

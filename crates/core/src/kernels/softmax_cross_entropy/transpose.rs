@@ -1,7 +1,9 @@
 //! Rows into the lanes of vectors and back. Data only moves, so that no way of moving it shows in a result.
 
-/// Rows that stand side by side: a vector of AVX-512, two of AVX2, four of the others.
-pub(crate) const ROWS: usize = 16;
+/// Rows that stand side by side: four vectors of AVX-512, eight of AVX2, sixteen of the others.
+///
+/// With fewer, the compiler unrolls the loops over lanes before it looks for vectors in them, and finds few.
+pub(crate) const ROWS: usize = 64;
 
 /// The values of one class, a row in each lane.
 pub(super) type Lanes = [f32; ROWS];
@@ -73,16 +75,16 @@ mod x86 {
     #[inline]
     pub(super) unsafe fn gather(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
         for j in starts(tile.len()) {
-            for half in [0, SIDE] {
+            for part in (0..ROWS).step_by(SIDE) {
                 // SAFETY: `j + SIDE` does not exceed the number of classes, which the rows and the tile have.
                 unsafe {
                     let mut square = [_mm256_setzero_ps(); SIDE];
                     for l in 0..SIDE {
-                        square[l] = _mm256_loadu_ps(rows[half + l].add(j));
+                        square[l] = _mm256_loadu_ps(rows[part + l].add(j));
                     }
                     let turned = turn(square);
                     for i in 0..SIDE {
-                        _mm256_storeu_ps(tile[j + i].as_mut_ptr().add(half), turned[i]);
+                        _mm256_storeu_ps(tile[j + i].as_mut_ptr().add(part), turned[i]);
                     }
                 }
             }
@@ -95,17 +97,17 @@ mod x86 {
     #[inline]
     pub(super) unsafe fn scatter(tile: &[Lanes], rows: &[*mut f32; ROWS], wanted: &[bool; ROWS]) {
         for j in starts(tile.len()) {
-            for half in [0, SIDE] {
+            for part in (0..ROWS).step_by(SIDE) {
                 // SAFETY: as in `gather`.
                 unsafe {
                     let mut square = [_mm256_setzero_ps(); SIDE];
                     for i in 0..SIDE {
-                        square[i] = _mm256_loadu_ps(tile[j + i].as_ptr().add(half));
+                        square[i] = _mm256_loadu_ps(tile[j + i].as_ptr().add(part));
                     }
                     let turned = turn(square);
                     for l in 0..SIDE {
-                        if wanted[half + l] {
-                            _mm256_storeu_ps(rows[half + l].add(j), turned[l]);
+                        if wanted[part + l] {
+                            _mm256_storeu_ps(rows[part + l].add(j), turned[l]);
                         }
                     }
                 }
