@@ -60,7 +60,7 @@ pub(crate) fn lanes<T: FusedStorage>(
     // Lanes beyond the last row repeat the first one, and their results go nowhere.
     let sources = std::array::from_fn(|l| rows[if l < rows.len() { l } else { 0 }].logits().as_ptr());
     let gradient = rows[0].wants_gradient();
-    // SAFETY: the instruction set was detected (`Setting::new`); every row has `n_classes` values and every
+    // SAFETY: the instruction set was detected (`Setting::isa`); every row has `n_classes` values and every
     // target array as many, all classes are below it, and no two rows overlap where one is written.
     unsafe {
         run_on(setting.isa, Load { sources: &sources, wide: &mut tiles.wide, tile });

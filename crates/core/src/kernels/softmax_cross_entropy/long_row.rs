@@ -44,7 +44,7 @@ pub(crate) fn long_row<T: FusedStorage>(
     let destination = buffers.destination();
     let source = if mode == IN_PLACE { destination.cast_const() } else { buffers.logits().as_ptr() };
     let row = LongRow { setting, job, mode, n_classes, source, destination, ahead };
-    // SAFETY: the instruction set was detected (`Setting`); the pointers come from slices of `n_classes` values
+    // SAFETY: the instruction set was detected (`Setting::isa`); the pointers come from slices of `n_classes` values
     // that `buffers` keeps borrowed, the destination from an exclusive one; the arrays of setting and job have
     // `n_classes` values and the pairs' classes are below, as checked above.
     unsafe { run_on(setting.isa, row) }
