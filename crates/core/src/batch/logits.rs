@@ -99,7 +99,10 @@ impl<T: Storage> Buffers<'_, T> {
         }
         // What follows the last row may be there or not.
         let whole = n_rows.saturating_mul(stride);
-        let least = if n_rows == 0 { 0 } else { whole.saturating_sub(stride - n_classes) };
+        let least = match n_rows.checked_sub(1) {
+            Some(gaps) => gaps.saturating_mul(stride).saturating_add(n_classes),
+            None => 0,
+        };
         let got = self.logits().len();
         self.check_len(if got >= least && got <= whole { got } else { least })
     }
