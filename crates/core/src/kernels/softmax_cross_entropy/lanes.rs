@@ -86,6 +86,8 @@ struct Load<'g, T> {
 impl<T: FusedStorage> Body for Load<'_, T> {
     type Output = ();
 
+    /// # Safety
+    /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<const FMA: bool>(self) {
         let k = self.tile.len();
@@ -118,6 +120,8 @@ struct Store<'g, T> {
 impl<T: FusedStorage> Body for Store<'_, T> {
     type Output = ();
 
+    /// # Safety
+    /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<const FMA: bool>(self) {
         let k = self.tile.len();
@@ -154,6 +158,8 @@ struct Compute<'g, 'a> {
 impl Body for Compute<'_, '_> {
     type Output = ();
 
+    /// # Safety
+    /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<const FMA: bool>(self) {
         // SAFETY: passed on to the caller.

@@ -63,6 +63,8 @@ struct LongRow<'g, 'a, T> {
 impl<T: FusedStorage> Body for LongRow<'_, '_, T> {
     type Output = Option<RowValue>;
 
+    /// # Safety
+    /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<const FMA: bool>(self) -> Option<RowValue> {
         // SAFETY: passed on to the caller.
