@@ -21,6 +21,6 @@ pub mod statistics;
 pub mod targets;
 pub mod theory;
 
-pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar};
+pub use batch::{Buffers, DType, Labels, Logits, Probs, Scalar, Storage};
 pub use error::{Error, Result};
 pub use targets::{Convention, Targets};

@@ -17,16 +17,16 @@ use crate::run::{Outcome, double, reference_single, single};
 /// 2e-7 from e^v itself, 16 additions a lane at 2^-24 = 6e-8 each before the sums move to double
 /// precision, and 6e-8 from rounding v = z - max: Σ p |v| <= ln K, which is 8.4 for the longest row here.
 /// Together 1.7e-6. The sums of a target's masses and of q·v are made alike, relative to themselves.
-const SUM_ERROR: f64 = 2e-6;
+pub const SUM_ERROR: f64 = 2e-6;
 
 /// Error of a gradient, relative to `s·p + q`.
 ///
 /// Twice the error of a sum (s and Σ e^v), 2e-7 from e^v, and |v|·6e-8 from rounding v, which counts up to
 /// |v| = 87.3 where e^v ends: 5.2e-6.
-const GRADIENT_ERROR: f64 = 1e-5;
+pub const GRADIENT_ERROR: f64 = 1e-5;
 
 /// e^v is 0 in single precision below e^-87.3 = 1.2e-38, and what is smaller is not normal either.
-const UNDERFLOW: f64 = 2e-38;
+pub const UNDERFLOW: f64 = 2e-38;
 
 /// Compares an outcome with the formula; `sum_error` and `gradient_error` are those of the precision.
 fn check(

@@ -28,10 +28,14 @@ mod ranges;
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
 mod schedules;
+/// Cross-entropy over shards of the classes.
+mod sharded;
 /// Values and gradients of PyTorch's binary cross-entropy.
 mod sigmoids;
 /// The page that compares the methods with other projects.
 mod survey;
+/// Logits in half precision and in strided rows: the formula, the bits, the errors.
+mod storage;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
 /// Conventions of the source tree.

@@ -1,10 +1,11 @@
 //! Runs a loss in every way that it can be called, and insists that all ways give the same bits.
 
 use candor::kernels::isa::Isa;
+use candor::kernels::storage::FusedStorage;
 use candor::losses::{
     Batch, CrossEntropy, Loss, LossOptions, LossState, LossValue, reference, value_grad_on,
 };
-use candor::{Buffers, Result, Scalar, Targets};
+use candor::{Buffers, Result, Storage, Targets};
 
 /// What one call gives.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ fn value_bits(value: &LossValue) -> Vec<u64> {
 /// Calls a loss for the value only, with a gradient elsewhere and with the gradient in place.
 ///
 /// Panics unless all three give the same bits, or the same error.
-pub fn every_way<T: Scalar>(
+pub fn every_way<T: Storage>(
     logits: &[T],
     targets: &Targets<'_>,
     options: LossOptions<'_>,
@@ -87,11 +88,20 @@ pub fn double(logits: &[f64], targets: &Targets<'_>, options: LossOptions<'_>) -
 }
 
 /// The reference in double precision arithmetic on single-precision storage.
-pub fn reference_single(logits: &[f32], targets: &Targets<'_>, options: LossOptions<'_>) -> Result<Outcome> {
+pub fn reference_single<T: Storage>(
+    logits: &[T],
+    targets: &Targets<'_>,
+    options: LossOptions<'_>,
+) -> Result<Outcome> {
     every_way(logits, targets, options, reference)
 }
 
-/// Softmax cross-entropy in single precision on one instruction set.
-pub fn single(isa: Isa, logits: &[f32], targets: &Targets<'_>, options: LossOptions<'_>) -> Result<Outcome> {
+/// Softmax cross-entropy in single precision on one instruction set, stored in single or half precision.
+pub fn single<T: FusedStorage>(
+    isa: Isa,
+    logits: &[T],
+    targets: &Targets<'_>,
+    options: LossOptions<'_>,
+) -> Result<Outcome> {
     every_way(logits, targets, options, |batch| value_grad_on(isa, batch))
 }

@@ -6,11 +6,13 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use candor::losses::{Batch, CrossEntropy, Loss};
+use candor::kernels::storage::FusedStorage;
+use candor::losses::{Batch, CrossEntropy, Loss, LossOptions};
 use candor::random::Stream;
-use candor::targets::{TargetRule, Uniform};
-use candor::{Buffers, Labels};
+use candor::targets::{Background, DenseRows, TargetRule, Uniform};
+use candor::{Buffers, Labels, Targets};
 use candor_burn::{LossModule, LossTargets};
+use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -52,10 +54,101 @@ const SMOOTHING: f64 = 0.1;
 /// A loss that fails, which a working build never does.
 pub fn run(rounds: usize) -> Result<Vec<Measurement>> {
     let mut all = Vec::new();
+    let rounds = rounds.max(1);
     for (n, k) in SHAPES {
-        all.extend(shape(n, k, rounds.max(1))?);
+        all.extend(shape(n, k, rounds)?);
     }
+    for form in FORMS {
+        for (n, k) in [SHAPES[0], SHAPES[2]] {
+            all.push(kernel::<f32>(form, n, k, rounds)?);
+        }
+    }
+    let (n, k) = SHAPES[4];
+    all.push(kernel::<bf16>(Form::Labels, n, k, rounds)?);
+    all.push(kernel::<f16>(Form::Labels, n, k, rounds)?);
     Ok(all)
+}
+
+/// What the targets and options of a batch are, for the kernel alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    Labels,
+    Soft,
+    Prior,
+    PerSample,
+    Weights,
+    Forward,
+}
+
+/// The forms beside plain labels, each measured at a small and at a medium number of classes.
+const FORMS: [Form; 5] = [Form::Soft, Form::Prior, Form::PerSample, Form::Weights, Form::Forward];
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Labels => "cross_entropy value and gradient",
+            Form::Soft => "with soft targets",
+            Form::Prior => "with a class prior",
+            Form::PerSample => "with a smoothing a row",
+            Form::Weights => "with class and row weights",
+            Form::Forward => "value only",
+        }
+    }
+}
+
+/// The kernel alone, beside a memcpy of the logits.
+fn kernel<T: FusedStorage>(form: Form, n: usize, k: usize, rounds: usize) -> Result<Measurement> {
+    let mut stream = Stream::new(0, "bench", n as u64, k as u64);
+    let logits: Vec<T> = (0..n * k).map(|_| T::from_f64(stream.uniform() * 8.0 - 4.0)).collect();
+    let labels: Vec<i64> = (0..n).map(|_| stream.below(k as u64) as i64).collect();
+    let even = vec![1.0 / k as f64; k];
+    let soft = if form == Form::Soft { vec![1.0 / k as f32; n * k] } else { Vec::new() };
+    let strengths: Vec<f64> = (0..n).map(|_| 2.0 * SMOOTHING * stream.uniform()).collect();
+    let weights: Vec<f64> = (0..n.max(k)).map(|_| 0.5 + stream.uniform()).collect();
+    let weighted = form == Form::Weights;
+    let options = LossOptions {
+        class_weights: weighted.then(|| &weights[..k]),
+        sample_weights: weighted.then(|| &weights[..n]),
+        ..Default::default()
+    };
+    let copies = (ROTATED / (n * k * size_of::<T>())).clamp(1, 64);
+    let mut pool: Vec<Vec<T>> = vec![logits.clone(); copies];
+    let mut target = logits;
+    let (mut copy, mut times) = (Vec::new(), Vec::new());
+    for round in 0..rounds + 1 {
+        let buffer = &mut pool[round % copies];
+        let start = Instant::now();
+        target.copy_from_slice(buffer);
+        let copied = start.elapsed();
+        std::hint::black_box(&target);
+        let start = Instant::now();
+        let by_label = Targets::labels(Labels::new(&labels, k)?);
+        let targets = match form {
+            Form::Soft => Targets::distribution(DenseRows::F32(&soft), k)?,
+            Form::Prior => by_label.smoothed(SMOOTHING, Background::Prior(even.as_slice().into())),
+            Form::PerSample => by_label.smoothed_per_row(strengths.as_slice(), Background::Uniform)?,
+            Form::Labels | Form::Weights | Form::Forward => by_label.smoothed(SMOOTHING, Background::Uniform),
+        };
+        let buffers = if form == Form::Forward { Buffers::Forward(buffer) } else { Buffers::InPlace(buffer) };
+        CrossEntropy.value_grad(Batch::new(buffers, &targets).options(options))?;
+        // The first round warms up.
+        if round > 0 {
+            copy.push(copied.as_secs_f64());
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let (ms, memcpy_ms) = (median(times), median(copy));
+    Ok(Measurement {
+        case: form.name().to_owned(),
+        n,
+        k,
+        dtype: format!("{:?}", T::DTYPE).to_lowercase(),
+        threads: rayon::current_num_threads(),
+        ms,
+        memcpy_ms,
+        ratio: ms / memcpy_ms,
+        over_kernel: None,
+    })
 }
 
 fn shape(n: usize, k: usize, rounds: usize) -> Result<[Measurement; 2]> {

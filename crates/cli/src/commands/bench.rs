@@ -19,7 +19,7 @@ pub fn run(args: &BenchArgs, global: &Global) -> Result<()> {
         .map(|m| {
             vec![
                 m.case.clone(),
-                format!("{} x {}", m.n, m.k),
+                format!("{} x {} {}", m.n, m.k, m.dtype),
                 format!("{:.3}", m.ms),
                 format!("{:.3}", m.memcpy_ms),
                 format!("{:.2}", m.ratio),
@@ -29,7 +29,7 @@ pub fn run(args: &BenchArgs, global: &Global) -> Result<()> {
         .collect();
     let mut text = table(&["case", "shape", "ms", "memcpy ms", "ratio", "/kernel"], &rows);
     text.push_str(&format!(
-        "f32, {threads} thread(s), medians of {} interleaved rounds; ratio: to the memcpy\n",
+        "{threads} thread(s), medians of {} interleaved rounds; ratio: to the memcpy\n",
         args.rounds
     ));
     print(&text)

@@ -1,6 +1,6 @@
 //! Unnormalised scores, and the buffers that a loss reads them from and writes its gradient to.
 
-use super::{Scalar, rows};
+use super::{Storage, rows};
 use crate::error::{Error, Result};
 
 /// Unnormalised scores `[n, n_classes]`: any real number, or -inf for a class that is not allowed.
@@ -21,7 +21,7 @@ pub struct Logits<'a, T> {
     n_classes: usize,
 }
 
-impl<'a, T: Scalar> Logits<'a, T> {
+impl<'a, T: Storage> Logits<'a, T> {
     /// Views `data` as rows of `n_classes` scores.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ pub enum Buffers<'a, T> {
     InPlace(&'a mut [T]),
 }
 
-impl<T: Scalar> Buffers<'_, T> {
+impl<T: Storage> Buffers<'_, T> {
     /// The logits, before the sweep.
     pub fn logits(&self) -> &[T] {
         match self {
@@ -89,7 +89,25 @@ impl<T: Scalar> Buffers<'_, T> {
 
     /// Checks that the arrays hold `n_rows` rows of `n_classes`.
     pub(crate) fn check(&self, n_rows: usize, n_classes: usize) -> Result<()> {
-        let expected = n_rows * n_classes;
+        self.check_len(n_rows * n_classes)
+    }
+
+    /// Checks that the arrays hold `n_rows` rows of `n_classes` that begin `stride` values apart.
+    pub(crate) fn check_strided(&self, n_rows: usize, n_classes: usize, stride: usize) -> Result<()> {
+        if stride < n_classes {
+            return Err(Error::Shape { what: "the row stride", expected: n_classes, got: stride });
+        }
+        // What follows the last row may be there or not.
+        let whole = n_rows.saturating_mul(stride);
+        let least = match n_rows.checked_sub(1) {
+            Some(gaps) => gaps.saturating_mul(stride).saturating_add(n_classes),
+            None => 0,
+        };
+        let got = self.logits().len();
+        self.check_len(if got >= least && got <= whole { got } else { least })
+    }
+
+    fn check_len(&self, expected: usize) -> Result<()> {
         let got = self.logits().len();
         if got != expected {
             return Err(Error::Shape { what: "logits", expected, got });

@@ -13,7 +13,7 @@ pub use labels::Labels;
 pub use logits::{Buffers, Logits};
 pub(crate) use probs::check_row;
 pub use probs::{PROBABILITY_TOLERANCE, Probs};
-pub use scalar::{DType, Scalar};
+pub use scalar::{DType, Scalar, Storage};
 
 use crate::error::{Error, Result};
 

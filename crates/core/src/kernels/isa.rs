@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Isa {
-    /// What every CPU of the target has.
+    /// What every CPU of the target has, without fused multiply-add.
     Baseline,
+    /// 128-bit vectors of 64-bit ARM, with fused multiply-add.
+    Neon,
     /// 256-bit vectors with fused multiply-add.
     Avx2,
     /// 512-bit vectors (F, VL, BW and DQ).
@@ -20,6 +22,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Baseline => "baseline",
+            Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
         }
@@ -27,25 +30,36 @@ impl Isa {
 
     /// All instruction sets that this CPU has, the widest last.
     pub fn available() -> Vec<Isa> {
-        let mut found = vec![Isa::Baseline];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx2);
-                if std::arch::is_x86_feature_detected!("avx512f")
+        [Isa::Baseline, Isa::Neon, Isa::Avx2, Isa::Avx512]
+            .into_iter()
+            .filter(|isa| isa.is_available())
+            .collect()
+    }
+
+    /// Whether this CPU has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Baseline => true,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                Isa::Avx2.is_available()
+                    && std::arch::is_x86_feature_detected!("avx512f")
                     && std::arch::is_x86_feature_detected!("avx512vl")
                     && std::arch::is_x86_feature_detected!("avx512bw")
                     && std::arch::is_x86_feature_detected!("avx512dq")
-                {
-                    found.push(Isa::Avx512);
-                }
             }
+            _ => false,
         }
-        found
     }
 
     /// The instruction set in use: the widest that this CPU has, or the one that the environment
-    /// variable `CANDOR_ISA` (`baseline`, `avx2`, `avx512`) names if the CPU has it.
+    /// variable `CANDOR_ISA` (`baseline`, `neon`, `avx2`, `avx512`) names if the CPU has it.
     pub fn current() -> Isa {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {
@@ -55,6 +69,65 @@ impl Isa {
             forced.or(available.last().copied()).unwrap_or(Isa::Baseline)
         })
     }
+}
+
+/// A computation whose one body is compiled for every instruction set.
+pub(super) trait Body {
+    /// What it gives.
+    type Output;
+
+    /// The body, always inlined. `FMA` says that multiply-add is fused, and on x86-64 that AVX2 is there.
+    ///
+    /// # Safety
+    /// The implementation's own conditions; and those of `FMA`.
+    unsafe fn run<const FMA: bool>(self) -> Self::Output;
+}
+
+/// Runs a body on an instruction set.
+///
+/// # Safety
+/// The CPU must have the instruction set ([`Isa::is_available`]), and the body's conditions must hold.
+#[inline]
+pub(super) unsafe fn run_on<B: Body>(isa: Isa, body: B) -> B::Output {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => on_avx512(body),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => on_avx2(body),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => on_neon(body),
+            _ => body.run::<false>(),
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_on`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+unsafe fn on_avx512<B: Body>(body: B) -> B::Output {
+    // SAFETY: passed on to the caller.
+    unsafe { body.run::<true>() }
+}
+
+/// # Safety
+/// As [`run_on`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn on_avx2<B: Body>(body: B) -> B::Output {
+    // SAFETY: passed on to the caller.
+    unsafe { body.run::<true>() }
+}
+
+/// # Safety
+/// As [`run_on`].
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn on_neon<B: Body>(body: B) -> B::Output {
+    // SAFETY: passed on to the caller.
+    unsafe { body.run::<true>() }
 }
 
 #[cfg(test)]

@@ -86,14 +86,18 @@ pub fn ln(x: f64) -> f64 {
         return x;
     }
     // Subnormals are scaled into the normal range first.
-    let (x, offset) = if x < f64::MIN_POSITIVE { (x * power_of_two(54), -54) } else { (x, 0) };
+    if x < f64::MIN_POSITIVE { ln_normal(x * power_of_two(54), -54) } else { ln_normal(x, 0) }
+}
+
+/// `ln(x * 2^offset)` of a positive normal number; without branches, so that loops over it vectorise.
+#[inline(always)]
+pub(crate) fn ln_normal(x: f64, offset: i32) -> f64 {
     let bits = x.to_bits();
-    let mut exponent = ((bits >> 52) as i64) - 1023 + offset;
-    let mut mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
-    if mantissa > std::f64::consts::SQRT_2 {
-        mantissa *= 0.5;
-        exponent += 1;
-    }
+    let exponent = (bits >> 52) as i32 - 1023 + offset;
+    let mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
+    let upper = mantissa > std::f64::consts::SQRT_2;
+    let mantissa = if upper { mantissa * 0.5 } else { mantissa };
+    let exponent = exponent + i32::from(upper);
     let f = mantissa - 1.0;
     let half_square = 0.5 * f * f;
     let s = f / (2.0 + f);
@@ -105,7 +109,7 @@ pub fn ln(x: f64) -> f64 {
         * (6.666_666_666_666_735e-1
             + w * (2.857_142_874_366_239e-1
                 + w * (1.818_357_216_161_805e-1 + w * 1.479_819_860_511_658_6e-1)));
-    let k = exponent as f64;
+    let k = f64::from(exponent);
     k * LN_2_HI - ((half_square - (s * (half_square + (even + odd)) + k * LN_2_LO)) - f)
 }
 

@@ -8,3 +8,4 @@ pub mod isa;
 pub mod math;
 pub(crate) mod matmul;
 pub mod softmax_cross_entropy;
+pub mod storage;

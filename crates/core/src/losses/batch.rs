@@ -27,6 +27,7 @@ pub struct Batch<'a, T> {
     pub(crate) losses: Option<&'a mut [T]>,
     pub(crate) step: Step,
     pub(crate) teacher: Option<DenseRows<'a>>,
+    pub(crate) row_stride: Option<usize>,
 }
 
 impl<'a, T> Batch<'a, T> {
@@ -39,6 +40,7 @@ impl<'a, T> Batch<'a, T> {
             losses: None,
             step: Step::default(),
             teacher: None,
+            row_stride: None,
         }
     }
 
@@ -64,6 +66,26 @@ impl<'a, T> Batch<'a, T> {
     /// softmax of both is the same. For [`Zipf`](super::Zipf) they may be the votes that rank the classes.
     pub fn teacher(mut self, logits: DenseRows<'a>) -> Self {
         self.teacher = Some(logits);
+        self
+    }
+
+    /// With rows that begin `stride` values apart, in the logits and in the gradient: a part of the columns of
+    /// a wider array, such as a vocabulary that is padded to a round size. What lies between is not touched.
+    ///
+    /// For losses that are separable by row; the others refuse such buffers.
+    ///
+    /// # Examples
+    /// ```
+    /// use candor::losses::{Batch, CrossEntropy};
+    /// use candor::{Buffers, Labels, Targets};
+    /// let targets = Targets::labels(Labels::new(&[0, 1], 2)?);
+    /// let mut logits = [0.0_f32, 0.0, 9.0, 0.0, 0.0, 9.0]; // the last of three columns is padding
+    /// CrossEntropy.value_grad(Batch::new(Buffers::InPlace(&mut logits), &targets).row_stride(3))?;
+    /// assert_eq!(logits, [-0.25, 0.25, 9.0, 0.25, -0.25, 9.0]);
+    /// # Ok::<(), candor::Error>(())
+    /// ```
+    pub fn row_stride(mut self, stride: usize) -> Self {
+        self.row_stride = Some(stride);
         self
     }
 

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::{Batch, LossOptions, MeanOver, Reduction, Weighting};
-use crate::batch::{Buffers, Scalar};
+use crate::batch::{Buffers, Storage};
 use crate::error::{Error, Result, check_range};
 use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
 use crate::targets::{Explicit, RowTarget, Targets};
@@ -39,18 +39,31 @@ pub struct LossValue {
     pub denominator: f64,
 }
 
-/// Sums over rows.
+/// What a row, or several, contribute to the sums.
 #[derive(Clone, Copy, Default)]
-struct Totals {
+pub(super) struct Totals {
     loss: f64,
     nll: f64,
     confidence: f64,
     entropy: f64,
-    correct: u64,
-    rows: u64,
+    correct: u32,
+    rows: u32,
 }
 
 impl Totals {
+    /// One row of this weight.
+    #[inline(always)]
+    pub(super) fn of(value: &RowValue, weight: f64) -> Self {
+        Self {
+            loss: weight * value.loss,
+            nll: value.nll,
+            confidence: value.confidence,
+            entropy: value.entropy,
+            correct: u32::from(value.correct),
+            rows: 1,
+        }
+    }
+
     fn add(self, other: Self) -> Self {
         Self {
             loss: self.loss + other.loss,
@@ -73,12 +86,21 @@ impl Totals {
 /// first row that has one).
 pub fn sweep_rows<T, F>(batch: Batch<'_, T>, row_function: F) -> Result<LossValue>
 where
-    T: Scalar,
+    T: Storage,
     F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
 {
-    let Batch { buffers, targets, options, losses, .. } = batch;
+    sweep(batch, &RowByRow(row_function))
+}
+
+/// [`sweep_rows`] with a kernel that takes several rows at a time.
+///
+/// # Errors
+/// As there.
+pub(super) fn sweep<T: Storage>(batch: Batch<'_, T>, kernel: &impl Kernel<T>) -> Result<LossValue> {
+    let Batch { buffers, targets, options, losses, row_stride, .. } = batch;
     let (n_rows, n_classes) = (targets.n_rows(), targets.n_classes());
-    buffers.check(n_rows, n_classes)?;
+    let stride = row_stride.unwrap_or(n_classes);
+    buffers.check_strided(n_rows, n_classes, stride)?;
     if let Some(losses) = &losses
         && losses.len() != n_rows
     {
@@ -90,20 +112,14 @@ where
     let counted = targets.counted();
     let denominator = denominator(targets, &options, counted)?;
     let inverse = 1.0 / denominator;
-    let context = Context {
-        targets,
-        n_classes,
-        row_weights: RowWeights::new(&options),
-        inverse,
-        row_function: &row_function,
-    };
-    let totals = context.blocks(buffers, losses)?;
+    let context = Context { targets, n_classes, stride, row_weights: RowWeights::new(&options), inverse };
+    let totals = context.blocks(kernel, buffers, losses)?;
     let mean = |sum: f64| if counted == 0 { f64::NAN } else { sum / counted as f64 };
     let labelled = matches!(targets.explicit(), Explicit::Labels(_));
     Ok(LossValue {
         loss: totals.loss / denominator,
         nll: mean(totals.nll),
-        accuracy: if labelled { mean(totals.correct as f64) } else { f64::NAN },
+        accuracy: if labelled { mean(f64::from(totals.correct)) } else { f64::NAN },
         confidence: mean(totals.confidence),
         entropy: if options.entropy { mean(totals.entropy) } else { f64::NAN },
         rows: counted,
@@ -194,31 +210,133 @@ pub(super) fn mean_denominator(
     Ok(sum)
 }
 
-struct Context<'a, F> {
-    targets: &'a Targets<'a>,
-    n_classes: usize,
+/// What is the same for all rows of a batch.
+pub(super) struct Context<'a> {
+    pub(super) targets: &'a Targets<'a>,
+    pub(super) n_classes: usize,
+    stride: usize,
     row_weights: RowWeights<'a>,
     inverse: f64,
-    row_function: &'a F,
 }
 
-impl<F> Context<'_, F> {
+impl Context<'_> {
+    /// The weight of a row's loss, and the factor of its gradient.
+    #[inline(always)]
+    pub(super) fn weight_and_scale(&self, row: usize, target: &RowTarget<'_>) -> (f64, f64) {
+        let weight = self.row_weights.of(row, target);
+        (weight, weight * self.inverse)
+    }
+}
+
+/// Computes rows that stand one after the other.
+pub(super) trait Kernel<T>: Sync {
+    /// Computes all rows of a run; ignored ones get a gradient of 0.
+    ///
+    /// # Errors
+    /// That of the first row that has one.
+    fn run(&self, context: &Context<'_>, run: Run<'_, T>) -> Result<()>;
+}
+
+/// Rows that stand one after the other, with the places of their results.
+pub(super) struct Run<'b, T> {
+    /// The first row's number in the batch.
+    pub(super) first: usize,
+    buffers: Buffers<'b, T>,
+    losses: Option<&'b mut [T]>,
+    /// One a row, zero at first.
+    totals: &'b mut [Totals],
+}
+
+impl<'b, T: Storage> Run<'b, T> {
+    pub(super) fn len(&self) -> usize {
+        self.totals.len()
+    }
+
+    /// Takes off the buffers of the row that comes next.
+    #[inline(always)]
+    pub(super) fn take_row(&mut self, context: &Context<'_>) -> RowBuffers<'b, T> {
+        let rest = std::mem::replace(&mut self.buffers, Buffers::Forward(&[]));
+        let (head, tail) = split(rest, context.stride);
+        self.buffers = tail;
+        let k = context.n_classes;
+        match head {
+            Buffers::Forward(logits) => RowBuffers::Forward(&logits[..k]),
+            Buffers::Gradient { logits, gradient } => RowBuffers::Gradient(&logits[..k], &mut gradient[..k]),
+            Buffers::InPlace(logits) => RowBuffers::InPlace(&mut logits[..k]),
+        }
+    }
+
+    /// The distance to the row after the one taken last, or 0 if none is left.
+    pub(super) fn distance(&self, context: &Context<'_>) -> usize {
+        if self.buffers.logits().is_empty() { 0 } else { context.stride }
+    }
+
+    /// Keeps the value of the row at `position`.
+    #[inline(always)]
+    pub(super) fn set(&mut self, position: usize, value: &RowValue, weight: f64) {
+        self.totals[position] = Totals::of(value, weight);
+        if let Some(losses) = &mut self.losses {
+            losses[position] = T::from_f64(self.totals[position].loss);
+        }
+    }
+
+    /// Says that the row at `position` does not count.
+    #[inline(always)]
+    pub(super) fn ignore(&mut self, position: usize, buffers: RowBuffers<'_, T>) {
+        match buffers {
+            RowBuffers::Forward(_) => {}
+            RowBuffers::Gradient(_, gradient) => gradient.fill(T::default()),
+            RowBuffers::InPlace(logits) => logits.fill(T::default()),
+        }
+        if let Some(losses) = &mut self.losses {
+            losses[position] = T::default();
+        }
+    }
+}
+
+/// A function of one row as a kernel.
+struct RowByRow<F>(F);
+
+impl<T, F> Kernel<T> for RowByRow<F>
+where
+    T: Storage,
+    F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
+{
+    fn run(&self, context: &Context<'_>, mut run: Run<'_, T>) -> Result<()> {
+        for position in 0..run.len() {
+            let buffers = run.take_row(context);
+            let row = run.first + position;
+            match context.targets.row(row) {
+                None => run.ignore(position, buffers),
+                Some(target) => {
+                    let (weight, scale) = context.weight_and_scale(row, &target);
+                    let value = (self.0)(row, buffers, target, scale)?;
+                    run.set(position, &value, weight);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
     /// All rows: blocks in parallel, their sums in order.
-    fn blocks<T>(&self, buffers: Buffers<'_, T>, losses: Option<&mut [T]>) -> Result<Totals>
-    where
-        T: Scalar,
-        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
-    {
+    fn blocks<T: Storage>(
+        &self,
+        kernel: &impl Kernel<T>,
+        buffers: Buffers<'_, T>,
+        losses: Option<&mut [T]>,
+    ) -> Result<Totals> {
         let n_rows = self.targets.n_rows();
         if n_rows <= BLOCK_ROWS {
-            return self.block(0, n_rows, buffers, losses);
+            return self.block(kernel, 0, n_rows, buffers, losses);
         }
         let mut tasks = Vec::with_capacity(n_rows.div_ceil(BLOCK_ROWS));
         let (mut buffers, mut losses) = (buffers, losses);
         let mut first = 0;
         while first < n_rows {
             let rows = BLOCK_ROWS.min(n_rows - first);
-            let (head, tail) = split(buffers, rows * self.n_classes);
+            let (head, tail) = split(buffers, rows * self.stride);
             let (head_losses, tail_losses) = split_losses(losses, rows);
             tasks.push((first, rows, head, head_losses));
             (buffers, losses) = (tail, tail_losses);
@@ -226,96 +344,60 @@ impl<F> Context<'_, F> {
         }
         let sums: Vec<Result<Totals>> = tasks
             .into_par_iter()
-            .map(|(first, rows, buffers, losses)| self.block(first, rows, buffers, losses))
+            .map(|(first, rows, buffers, losses)| self.block(kernel, first, rows, buffers, losses))
             .collect();
         sums.into_iter().try_fold(Totals::default(), |total, block| Ok(total.add(block?)))
     }
 
     /// One block: its rows in parallel if they are long, their sum in order.
-    fn block<T>(
+    fn block<T: Storage>(
         &self,
+        kernel: &impl Kernel<T>,
         first: usize,
         rows: usize,
         buffers: Buffers<'_, T>,
         losses: Option<&mut [T]>,
-    ) -> Result<Totals>
-    where
-        T: Scalar,
-        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
-    {
-        let mut values = [Totals::default(); BLOCK_ROWS];
-        self.rows(first, &mut values[..rows], buffers, losses)?;
-        Ok(values[..rows].iter().fold(Totals::default(), |total, row| total.add(*row)))
+    ) -> Result<Totals> {
+        let mut room = [Totals::default(); BLOCK_ROWS];
+        let totals = &mut room[..rows];
+        self.rows(kernel, Run { first, buffers, losses, totals })?;
+        Ok(room[..rows].iter().fold(Totals::default(), |total, row| total.add(*row)))
     }
 
-    /// Rows into `values`, halving the work until it is small.
-    fn rows<T>(
-        &self,
-        first: usize,
-        values: &mut [Totals],
-        buffers: Buffers<'_, T>,
-        losses: Option<&mut [T]>,
-    ) -> Result<()>
-    where
-        T: Scalar,
-        F: Fn(usize, RowBuffers<'_, T>, RowTarget<'_>, f64) -> Result<RowValue> + Sync,
-    {
-        let rows = values.len();
+    /// Rows, halving the work until it is small.
+    fn rows<T: Storage>(&self, kernel: &impl Kernel<T>, run: Run<'_, T>) -> Result<()> {
+        let rows = run.len();
         if rows > 1 && rows * self.n_classes > GRAIN_VALUES {
             let half = rows / 2;
-            let (left_values, right_values) = values.split_at_mut(half);
-            let (left, right) = split(buffers, half * self.n_classes);
-            let (left_losses, right_losses) = split_losses(losses, half);
-            let (a, b) = rayon::join(
-                || self.rows(first, left_values, left, left_losses),
-                || self.rows(first + half, right_values, right, right_losses),
-            );
+            let (left_totals, right_totals) = run.totals.split_at_mut(half);
+            let (left, right) = split(run.buffers, half * self.stride);
+            let (left_losses, right_losses) = split_losses(run.losses, half);
+            let first = run.first;
+            let left = Run { first, buffers: left, losses: left_losses, totals: left_totals };
+            let right =
+                Run { first: first + half, buffers: right, losses: right_losses, totals: right_totals };
+            let (a, b) = rayon::join(|| self.rows(kernel, left), || self.rows(kernel, right));
             return a.and(b);
         }
-        let (mut buffers, mut losses) = (buffers, losses);
-        for (i, value) in values.iter_mut().enumerate() {
-            let (head, tail) = split(buffers, self.n_classes);
-            buffers = tail;
-            let row = first + i;
-            let mut row_loss = 0.0;
-            match self.targets.row(row) {
-                None => clear(head),
-                Some(target) => {
-                    let weight = self.row_weights.of(row, &target);
-                    let found = (self.row_function)(row, row_buffers(head), target, weight * self.inverse)?;
-                    row_loss = weight * found.loss;
-                    *value = Totals {
-                        loss: row_loss,
-                        nll: found.nll,
-                        confidence: found.confidence,
-                        entropy: found.entropy,
-                        correct: u64::from(found.correct),
-                        rows: 1,
-                    };
-                }
-            }
-            if let Some(losses) = &mut losses {
-                losses[i] = T::from_f64(row_loss);
-            }
-        }
-        Ok(())
+        kernel.run(self, run)
     }
 }
 
-/// Splits buffers after `middle` values.
+/// Splits buffers after `middle` values, or at their end.
+#[inline(always)]
 fn split<'b, T>(buffers: Buffers<'b, T>, middle: usize) -> (Buffers<'b, T>, Buffers<'b, T>) {
     match buffers {
         Buffers::Forward(logits) => {
-            let (a, b) = logits.split_at(middle);
+            let (a, b) = logits.split_at(middle.min(logits.len()));
             (Buffers::Forward(a), Buffers::Forward(b))
         }
         Buffers::Gradient { logits, gradient } => {
-            let (a, b) = logits.split_at(middle);
-            let (ga, gb) = gradient.split_at_mut(middle);
+            let (a, b) = logits.split_at(middle.min(logits.len()));
+            let (ga, gb) = gradient.split_at_mut(middle.min(gradient.len()));
             (Buffers::Gradient { logits: a, gradient: ga }, Buffers::Gradient { logits: b, gradient: gb })
         }
         Buffers::InPlace(logits) => {
-            let (a, b) = logits.split_at_mut(middle);
+            let (a, b) = logits.split_at_mut(middle.min(logits.len()));
             (Buffers::InPlace(a), Buffers::InPlace(b))
         }
     }
@@ -328,22 +410,5 @@ fn split_losses<T>(losses: Option<&mut [T]>, middle: usize) -> (Option<&mut [T]>
             (Some(a), Some(b))
         }
         None => (None, None),
-    }
-}
-
-fn row_buffers<T>(buffers: Buffers<'_, T>) -> RowBuffers<'_, T> {
-    match buffers {
-        Buffers::Forward(logits) => RowBuffers::Forward(logits),
-        Buffers::Gradient { logits, gradient } => RowBuffers::Gradient(logits, gradient),
-        Buffers::InPlace(logits) => RowBuffers::InPlace(logits),
-    }
-}
-
-/// The gradient of an ignored row.
-fn clear<T: Scalar>(buffers: Buffers<'_, T>) {
-    match buffers {
-        Buffers::Forward(_) => {}
-        Buffers::Gradient { gradient, .. } => gradient.fill(T::default()),
-        Buffers::InPlace(logits) => logits.fill(T::default()),
     }
 }

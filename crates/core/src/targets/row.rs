@@ -1,7 +1,7 @@
 //! One row of targets: the explicit part, the smoothing strength and the background.
 
 use super::{BinaryRow, DenseRows};
-use crate::batch::Scalar;
+use crate::batch::Storage;
 
 /// The un-smoothed part of a target row.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl<'a> RowTarget<'a> {
     }
 
     /// What the background needs to know of the classes whose logits are not -inf.
-    pub(crate) fn allowed<T: Scalar>(&self, logits: &[T]) -> Allowed {
+    pub(crate) fn allowed<T: Storage>(&self, logits: &[T]) -> Allowed {
         let open = |z: &T| z.to_f64() != f64::NEG_INFINITY;
         let prior_mass = match self.background {
             RowBackground::Prior(prior) => {

@@ -1,0 +1,212 @@
+//! What the vector bodies need to know of a row's target.
+
+use crate::kernels::isa::Isa;
+use crate::targets::{RowBackground, RowExplicit, RowTarget};
+
+/// What is the same for all rows of a sweep.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// An instruction set that this CPU has.
+    pub isa: Isa,
+    /// Which body runs.
+    pub kind: Kind,
+    /// Whether the entropy is wanted; it costs 5 to 13 % of the sweep.
+    pub entropy: bool,
+    /// A factor for each class.
+    pub class_weights: Option<&'a [f32]>,
+}
+
+impl Setting<'_> {
+    /// Whether the weights are one a class.
+    pub(super) fn fits(&self, n_classes: usize) -> bool {
+        self.class_weights.is_none_or(|weights| weights.len() == n_classes)
+    }
+}
+
+/// The bodies, from the one that computes least. The form of the targets decides, so a batch has one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The background is the same for every class.
+    Plain,
+    /// The masses differ by class (a prior or class weights); the explicit part is a label or a few pairs.
+    ByClass,
+    /// The explicit part is a dense row.
+    Dense,
+}
+
+/// [`Kind`] as the constant that a body is compiled for.
+pub(super) const PLAIN: u8 = 0;
+pub(super) const BY_CLASS: u8 = 1;
+pub(super) const DENSE: u8 = 2;
+
+/// The explicit part of a row, unless it is dense.
+#[derive(Clone, Copy)]
+pub(super) enum Pairs<'a> {
+    /// Dense: there are no pairs.
+    None,
+    /// Mass 1 on a class.
+    Label(usize),
+    /// Masses on a few classes, of which one may occur several times.
+    Sparse(&'a [u32], &'a [f64]),
+}
+
+impl Pairs<'_> {
+    /// Calls `visit` with every class and its mass.
+    #[inline(always)]
+    pub(super) fn each(&self, mut visit: impl FnMut(usize, f64)) {
+        match self {
+            Pairs::None => {}
+            Pairs::Label(label) => visit(*label, 1.0),
+            Pairs::Sparse(classes, masses) => {
+                for (class, mass) in classes.iter().zip(*masses) {
+                    visit(*class as usize, *mass);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn label(&self) -> Option<usize> {
+        match self {
+            Pairs::Label(label) => Some(*label),
+            _ => None,
+        }
+    }
+}
+
+/// One row's target as terms: `uniform + second_factor·second + prior_factor·prior + pair_factor·pairs`.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(super) pairs: Pairs<'a>,
+    pub(super) pair_factor: f64,
+    /// Mass on every class.
+    pub(super) uniform: f32,
+    /// Factor of the second input row.
+    pub(super) second_factor: f32,
+    /// The second input row: the dense target, or the prior where there is none. Empty for [`Kind::Plain`].
+    pub(super) second: &'a [f32],
+    pub(super) prior_factor: f32,
+    /// The prior of a dense target, or nothing.
+    pub(super) prior: &'a [f32],
+    /// Factor of the gradient.
+    pub(super) scale: f32,
+}
+
+/// Factors beyond this, and class weights, are left to double precision, where products cannot overflow.
+pub(crate) const LARGEST_FACTOR: f64 = 1e6;
+
+/// Scales of gradients beyond this are left to double precision: times the largest sum of masses they fit.
+const LARGEST_SCALE: f64 = 1e12;
+
+impl<'a> Job<'a> {
+    /// No mass anywhere.
+    pub(crate) const EMPTY: Self = Self {
+        pairs: Pairs::None,
+        pair_factor: 0.0,
+        uniform: 0.0,
+        second_factor: 0.0,
+        second: &[],
+        prior_factor: 0.0,
+        prior: &[],
+        scale: 0.0,
+    };
+
+    /// The terms of a target; `None` if no body covers it.
+    ///
+    /// `dense` and `prior` are what the row has of both in single precision, `n_classes` values or none.
+    #[inline(always)]
+    pub(crate) fn new(
+        target: &RowTarget<'a>,
+        n_classes: usize,
+        dense: &'a [f32],
+        prior: &'a [f32],
+        scale: f64,
+    ) -> Option<Self> {
+        let hard = 1.0 - target.smoothing;
+        let (mut explicit_factor, mut uniform, mut prior_factor) = (hard, 0.0, 0.0);
+        if target.smoothing != 0.0 {
+            match target.background {
+                RowBackground::Uniform => uniform = target.smoothing / n_classes as f64,
+                RowBackground::OtherClasses if n_classes > 1 => {
+                    uniform = target.smoothing / (n_classes - 1) as f64;
+                    explicit_factor = hard - uniform;
+                }
+                RowBackground::Prior(_) if prior.len() == n_classes => prior_factor = target.smoothing,
+                RowBackground::OtherClasses | RowBackground::Prior(_) => return None,
+            }
+        }
+        if !(explicit_factor.abs() <= LARGEST_FACTOR && uniform.abs() <= LARGEST_FACTOR) {
+            return None;
+        }
+        if scale.abs() > LARGEST_SCALE {
+            return None;
+        }
+        let (uniform, scale) = (uniform as f32, scale as f32);
+        let job = |pairs| Self {
+            pairs,
+            pair_factor: explicit_factor,
+            uniform,
+            second_factor: prior_factor as f32,
+            second: prior,
+            prior_factor: 0.0,
+            prior: &[],
+            scale,
+        };
+        match target.explicit {
+            RowExplicit::Label(label) => Some(job(Pairs::Label(label))),
+            RowExplicit::Sparse(classes, masses) => Some(job(Pairs::Sparse(classes, masses))),
+            RowExplicit::Dense(_) if dense.len() == n_classes => Some(Self {
+                second_factor: explicit_factor as f32,
+                second: dense,
+                prior_factor: prior_factor as f32,
+                prior,
+                ..job(Pairs::None)
+            }),
+            RowExplicit::Dense(_) | RowExplicit::Binary(_) => None,
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Whether every array that the body of this kind reads has `n_classes` values, and every pair its class.
+    #[inline(always)]
+    pub(super) fn fits(&self, n_classes: usize, kind: Kind) -> bool {
+        let length = |values: &[f32]| values.is_empty() || values.len() == n_classes;
+        let mut fit = length(self.prior)
+            && match kind {
+                Kind::Plain => true,
+                Kind::ByClass => length(self.second),
+                Kind::Dense => self.second.len() == n_classes,
+            };
+        self.pairs.each(|class, _| fit &= class < n_classes);
+        fit
+    }
+}
+
+/// What the terms of the explicit pairs add up to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct PairSums {
+    /// Σ q over the pairs.
+    pub mass: f64,
+    /// Σ q v, with v = z - max.
+    pub dot: f64,
+    /// Σ t of the un-smoothed masses, and Σ t v.
+    pub plain_mass: f64,
+    pub plain_dot: f64,
+}
+
+impl PairSums {
+    /// `shifted(class)` is v, `weight(class)` the class's weight.
+    #[inline(always)]
+    pub(super) fn new(job: &Job<'_>, shifted: impl Fn(usize) -> f64, weight: impl Fn(usize) -> f64) -> Self {
+        let mut sums = Self::default();
+        job.pairs.each(|class, mass| {
+            let (v, q) = (shifted(class), job.pair_factor * mass * weight(class));
+            sums.mass += q;
+            sums.dot += q * v;
+            sums.plain_mass += mass;
+            sums.plain_dot += mass * v;
+        });
+        sums
+    }
+}

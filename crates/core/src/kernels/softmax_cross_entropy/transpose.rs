@@ -1,0 +1,149 @@
+//! Rows into the lanes of vectors and back. Data only moves, so that no way of moving it shows in a result.
+
+/// Rows that stand side by side: four vectors of AVX-512, eight of AVX2, sixteen of the others.
+///
+/// With fewer, the compiler unrolls the loops over lanes before it looks for vectors in them, and finds few.
+pub(crate) const ROWS: usize = 64;
+
+/// The values of one class, a row in each lane.
+pub(super) type Lanes = [f32; ROWS];
+
+/// `tile[j][l] = rows[l][j]` for the classes that the tile has.
+///
+/// # Safety
+/// Each pointer must be readable for `tile.len()` values; with `FMA` on x86-64, the CPU must have AVX.
+#[inline(always)]
+pub(super) unsafe fn gather<const FMA: bool>(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if FMA && tile.len() >= x86::SIDE {
+            return x86::gather(rows, tile);
+        }
+        for (j, lanes) in tile.iter_mut().enumerate() {
+            for l in 0..ROWS {
+                lanes[l] = *rows[l].add(j);
+            }
+        }
+    }
+}
+
+/// `rows[l][j] = tile[j][l]` for the lanes of which `wanted` says so.
+///
+/// # Safety
+/// Each wanted pointer must be writable for `tile.len()` values; with `FMA` on x86-64, the CPU must have AVX.
+#[inline(always)]
+pub(super) unsafe fn scatter<const FMA: bool>(
+    tile: &[Lanes],
+    rows: &[*mut f32; ROWS],
+    wanted: &[bool; ROWS],
+) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if FMA && tile.len() >= x86::SIDE {
+            return x86::scatter(tile, rows, wanted);
+        }
+        for l in 0..ROWS {
+            if wanted[l] {
+                for (j, lanes) in tile.iter().enumerate() {
+                    *rows[l].add(j) = lanes[l];
+                }
+            }
+        }
+    }
+}
+
+/// Squares of eight by eight values, turned in registers.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Lanes, ROWS};
+
+    pub(super) const SIDE: usize = 8;
+
+    /// Where the squares begin: the last one overlaps the one before, which moves the same values twice.
+    #[inline(always)]
+    fn starts(k: usize) -> impl Iterator<Item = usize> {
+        (0..k).step_by(SIDE).map(move |j| if j + SIDE > k { k - SIDE } else { j })
+    }
+
+    /// # Safety
+    /// As [`super::gather`], with at least [`SIDE`] classes.
+    #[target_feature(enable = "avx")]
+    #[inline]
+    pub(super) unsafe fn gather(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
+        for j in starts(tile.len()) {
+            for part in (0..ROWS).step_by(SIDE) {
+                // SAFETY: `j + SIDE` does not exceed the number of classes, which the rows and the tile have.
+                unsafe {
+                    let mut square = [_mm256_setzero_ps(); SIDE];
+                    for l in 0..SIDE {
+                        square[l] = _mm256_loadu_ps(rows[part + l].add(j));
+                    }
+                    let turned = turn(square);
+                    for i in 0..SIDE {
+                        _mm256_storeu_ps(tile[j + i].as_mut_ptr().add(part), turned[i]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`super::scatter`], with at least [`SIDE`] classes.
+    #[target_feature(enable = "avx")]
+    #[inline]
+    pub(super) unsafe fn scatter(tile: &[Lanes], rows: &[*mut f32; ROWS], wanted: &[bool; ROWS]) {
+        for j in starts(tile.len()) {
+            for part in (0..ROWS).step_by(SIDE) {
+                // SAFETY: as in `gather`.
+                unsafe {
+                    let mut square = [_mm256_setzero_ps(); SIDE];
+                    for i in 0..SIDE {
+                        square[i] = _mm256_loadu_ps(tile[j + i].as_ptr().add(part));
+                    }
+                    let turned = turn(square);
+                    for l in 0..SIDE {
+                        if wanted[part + l] {
+                            _mm256_storeu_ps(rows[part + l].add(j), turned[l]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The transposed square.
+    #[target_feature(enable = "avx")]
+    #[inline]
+    fn turn(r: [__m256; SIDE]) -> [__m256; SIDE] {
+        let a0 = _mm256_unpacklo_ps(r[0], r[1]);
+        let a1 = _mm256_unpackhi_ps(r[0], r[1]);
+        let a2 = _mm256_unpacklo_ps(r[2], r[3]);
+        let a3 = _mm256_unpackhi_ps(r[2], r[3]);
+        let a4 = _mm256_unpacklo_ps(r[4], r[5]);
+        let a5 = _mm256_unpackhi_ps(r[4], r[5]);
+        let a6 = _mm256_unpacklo_ps(r[6], r[7]);
+        let a7 = _mm256_unpackhi_ps(r[6], r[7]);
+        let b0 = _mm256_shuffle_ps::<0x44>(a0, a2);
+        let b1 = _mm256_shuffle_ps::<0xee>(a0, a2);
+        let b2 = _mm256_shuffle_ps::<0x44>(a1, a3);
+        let b3 = _mm256_shuffle_ps::<0xee>(a1, a3);
+        let b4 = _mm256_shuffle_ps::<0x44>(a4, a6);
+        let b5 = _mm256_shuffle_ps::<0xee>(a4, a6);
+        let b6 = _mm256_shuffle_ps::<0x44>(a5, a7);
+        let b7 = _mm256_shuffle_ps::<0xee>(a5, a7);
+        [
+            _mm256_permute2f128_ps::<0x20>(b0, b4),
+            _mm256_permute2f128_ps::<0x20>(b1, b5),
+            _mm256_permute2f128_ps::<0x20>(b2, b6),
+            _mm256_permute2f128_ps::<0x20>(b3, b7),
+            _mm256_permute2f128_ps::<0x31>(b0, b4),
+            _mm256_permute2f128_ps::<0x31>(b1, b5),
+            _mm256_permute2f128_ps::<0x31>(b2, b6),
+            _mm256_permute2f128_ps::<0x31>(b3, b7),
+        ]
+    }
+}
