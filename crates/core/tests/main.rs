@@ -18,12 +18,16 @@ mod linear;
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
+/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
+mod metrics;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
 /// One test for each reported bug of a peer that concerns losses.
 mod peer_reports;
 /// The range of every declared parameter.
 mod ranges;
+/// Metrics of other tools, by their own bin rules.
+mod peers;
 /// Every error, produced once.
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
