@@ -14,6 +14,12 @@ mod identities;
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
+/// What every registered calibration map promises.
+mod map_promises;
+/// Calibration maps against other implementations, and what every map promises.
+mod maps;
+/// Calibration maps on the outputs of trained nets.
+mod maps_on_data;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
 /// Every error, produced once.
