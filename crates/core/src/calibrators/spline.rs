@@ -124,21 +124,16 @@ impl CalibrationMap for Spline {
         if odds == f64::INFINITY {
             return;
         }
+        // The shares of the others within what is left, from their own logits alone.
+        out[top] = f64::NEG_INFINITY;
         rows::log_softmax_in_place(out);
-        let log_rest = -rows::softplus(odds);
-        let second = out
-            .iter()
-            .enumerate()
-            .filter(|(class, _)| *class != top)
-            .fold(f64::NEG_INFINITY, |second, (_, value)| second.max(*value));
-        // Within the rest the second class has this share q: the top stays above it if γ ≥ q/(1+q).
-        let share = math::exp(second - log_rest).min(1.0);
+        // The top stays above the largest share q of the rest if γ ≥ q/(1+q).
+        let share = math::exp(rows::max(out)).min(1.0);
         let least = share / (1.0 + share) * (1.0 + 1e-12);
         let value = interpolate(&self.confidences, &self.values, rows::sigmoid(odds)).max(least).min(1.0);
-        let log_left = math::ln(1.0 - value) - log_rest;
-        for (class, out) in out.iter_mut().enumerate() {
-            *out = if class == top { math::ln(value) } else { *out + log_left };
-        }
+        let log_left = math::ln(1.0 - value);
+        out.iter_mut().for_each(|out| *out += log_left);
+        out[top] = math::ln(value);
     }
 }
 
