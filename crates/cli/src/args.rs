@@ -312,9 +312,24 @@ pub enum CalibrateCommand {
 pub struct FitArgs {
     #[command(flatten)]
     pub predictions: PredictionArgs,
-    /// The map (candor list calibrators)
-    #[arg(long, default_value = "temperature")]
+    /// The map (candor list calibrators), or auto: the simplest that cross-validates as well as the best
+    #[arg(long, default_value = "temperature", value_name = "NAME|auto")]
     pub method: String,
+    /// Parameter of the map; with auto as METHOD.KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Column that names the group of each row, for group_temperature (prediction files)
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
+    /// Maps that auto compares; by default all that can learn from the rows
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub candidates: Vec<String>,
+    /// Folds of the cross-validation of auto
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub folds: usize,
+    /// Seed of the folds of auto
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
     /// File for the map
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -325,19 +340,26 @@ pub struct ApplyArgs {
     /// The map, as fit wrote it
     #[arg(long, value_name = "FILE")]
     pub map: PathBuf,
-    /// Prediction file (Parquet): labels with logits
-    #[arg(value_name = "FILE", conflicts_with_all = ["logits", "labels"])]
+    /// Prediction file (Parquet): labels with logits or probs
+    #[arg(value_name = "FILE", conflicts_with_all = ["logits", "probs", "labels"])]
     pub file: Option<PathBuf>,
     /// Array of logits [rows, classes] (.npy)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "probs")]
     pub logits: Option<PathBuf>,
+    /// Array of probabilities [rows, classes] (.npy)
+    #[arg(long, value_name = "FILE")]
+    pub probs: Option<PathBuf>,
     /// Array of class indices [rows] (.npy), to print the figures before and after
-    #[arg(long, value_name = "FILE", requires = "logits")]
+    #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Column that names the group of each row; the one that the map was fitted with by default
+    #[arg(long, value_name = "COLUMN")]
+    pub group: Option<String>,
     /// Label of rows that do not count
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
     pub ignore_index: Option<i64>,
-    /// File for the calibrated logits, in the format of the input
+    /// File for the calibrated logits or probabilities, in the format of the input; a map that gives a
+    /// confidence writes one score a row (.npy)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -3,7 +3,7 @@
 use crate::program::{json, ok, write_predictions};
 
 /// Logits of two classes whose margin is true when it is halved.
-fn overconfident(n: usize) -> (Vec<f32>, Vec<i64>) {
+pub fn overconfident(n: usize) -> (Vec<f32>, Vec<i64>) {
     let mut logits = Vec::new();
     let mut labels = Vec::new();
     for i in 0..n {

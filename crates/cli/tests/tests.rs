@@ -2,6 +2,7 @@
 
 mod arrays;
 mod browser;
+mod calibration;
 mod data;
 mod errors;
 mod evaluation;

@@ -206,6 +206,12 @@ pub enum Error {
         /// What it needs.
         needs: &'static str,
     },
+    /// A map that is fitted for each group was given rows without one.
+    #[error("the calibrator {calibrator:?} needs the group of every row")]
+    MissingGroups {
+        /// The calibrator's name.
+        calibrator: &'static str,
+    },
     /// An index structure (a graph, a taxonomy) does not hang together.
     #[error("{what} {index} {problem}")]
     Malformed {

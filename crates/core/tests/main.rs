@@ -20,6 +20,12 @@ mod invariance;
 mod kernels;
 /// Metrics at any size, split and order; intervals and p-values that hold what they promise.
 mod metrics;
+/// What every registered calibration map promises.
+mod map_promises;
+/// Calibration maps against other implementations, and what every map promises.
+mod maps;
+/// Calibration maps on the outputs of trained nets.
+mod maps_on_data;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
 /// One test for each reported bug of a peer that concerns losses.

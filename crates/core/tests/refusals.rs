@@ -326,6 +326,16 @@ fn variant(error: &Error) -> String {
     format!("{error:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
 }
 
+fn missing_groups() -> Error {
+    use candor::calibrators::{self, GroupTemperature, Map, Sample};
+    let logits = Logits::new(&[1.0, 0.0], 2).expect("one row");
+    let sample = Sample::from_logits(logits, Labels::new(&[0], 2).expect("a label")).expect("a sample");
+    let fit = calibrators::fit("group_temperature", &Default::default(), &sample);
+    assert!(matches!(fit, Err(Error::MissingGroups { .. })), "{fit:?}");
+    let map = Map::from(GroupTemperature { pooled: 1.0, groups: Default::default() });
+    map.logits(logits, None).expect_err("the group of the row is missing")
+}
+
 #[test]
 fn every_error_can_be_produced_and_speaks_in_sentences() {
     let produced: BTreeSet<String> = [
@@ -352,6 +362,7 @@ fn every_error_can_be_produced_and_speaks_in_sentences() {
         missing(),
         unsupported(),
         non_finite_loss(),
+        missing_groups(),
         singular(),
         merge(),
     ]

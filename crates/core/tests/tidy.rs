@@ -185,11 +185,13 @@ fn every_file_that_describes_a_method_is_in_its_registry() {
     let targets: Vec<&str> = candor::targets::ALL.iter().map(|entry| entry.info.name).collect();
     let schedules: Vec<&str> = candor::schedules::ALL.iter().map(|entry| entry.info.name).collect();
     let metrics: Vec<&str> = candor::metrics::ALL.iter().map(|metric| metric.name).collect();
+    let calibrators: Vec<&str> = candor::calibrators::ALL.iter().map(|entry| entry.info.name).collect();
     for (folder, kind, registered) in [
         ("metrics", "MetricInfo", metrics),
         ("losses", "LossInfo", losses),
         ("targets", "TargetInfo", targets),
         ("schedules", "ScheduleInfo", schedules),
+        ("calibrators", "CalibratorInfo", calibrators),
     ] {
         let once: BTreeSet<String> = registered.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(once.len(), registered.len(), "{folder}: a name stands twice in ALL");

@@ -1,10 +1,18 @@
 //! `candor calibrate`: fits a map on held-out predictions, applies it to others.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context, Result};
-use candor::calibrators::{self, Outcome, Temperature};
-use candor::metrics::EvaluationOptions;
+use candor::calibrators::{self, Candidate, Fit, Map, Output, Sample, SavedMap};
+use candor::metrics::{EvaluationOptions, RankedRows, selective_risk};
+use candor::parameters::ParameterValue;
 use candor::report::Warning;
-use candor_recipes::predictions::{Predictions, ScoreKind, read_npy_scores, write_npy_scores, write_parquet};
+use candor::{Labels, Logits, Probs};
+use candor_recipes::predictions::{
+    Predictions, ScoreKind, Scores, Values, read_groups, read_npy_scores, write_npy_scores, write_npy_vector,
+    write_parquet,
+};
 use candor_recipes::{Error, files};
 use serde::{Deserialize, Serialize};
 
@@ -13,30 +21,50 @@ use crate::inputs;
 use crate::output::{print, print_json};
 use crate::table::{paragraph, short, table};
 
-/// A fitted map as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-struct MapFile {
-    schema: String,
-    method: String,
-    parameters: Temperature,
+/// A fitted map as it is printed and stored.
+#[derive(Debug, Serialize)]
+struct MapFile<'a> {
+    #[serde(flatten)]
+    saved: SavedMap,
+    /// Rows that counted.
     n: usize,
-    outcome: Outcome,
+    /// What the fitted numbers were.
+    input: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
     before: Summary,
     after: Summary,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Table>,
     warnings: Vec<Warning>,
 }
 
-/// Figures of the fitted rows.
-#[derive(Debug, Serialize, Deserialize)]
+/// What `apply` reads of such a file.
+#[derive(Debug, Deserialize)]
+struct StoredMap {
+    #[serde(flatten)]
+    saved: SavedMap,
+    #[serde(default)]
+    group: Option<String>,
+}
+
+/// The cross-validation behind `auto`.
+#[derive(Debug, Serialize)]
+struct Table {
+    folds: usize,
+    seed: u64,
+    candidates: Vec<Candidate>,
+}
+
+/// Figures of a set of rows.
+#[derive(Debug, Clone, Copy, Serialize)]
 struct Summary {
     nll: f64,
     ece: f64,
     brier: f64,
     accuracy: f64,
+    aurc: f64,
 }
-
-const SCHEMA: &str = "candor.calibrate/1";
 
 fn summary(predictions: &Predictions, ignore_index: Option<i64>) -> candor_recipes::Result<Summary> {
     let options = EvaluationOptions { intervals: false, ..EvaluationOptions::default() };
@@ -46,32 +74,110 @@ fn summary(predictions: &Predictions, ignore_index: Option<i64>) -> candor_recip
         ece: evaluation.value("ece"),
         brier: evaluation.value("brier"),
         accuracy: evaluation.value("accuracy"),
+        aurc: evaluation.value("aurc"),
     })
 }
 
-pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
-    let known = calibrators::ALL.iter().map(|calibrator| calibrator.name);
-    if !known.clone().any(|name| name == args.method) {
-        return Err(candor::registry::unknown("calibrator", &args.method, known).into());
+/// The figures after a map; a score of its own changes the ranking alone.
+fn summary_after(
+    map: &Map,
+    predictions: &Predictions,
+    groups: Option<&[String]>,
+    ignore_index: Option<i64>,
+) -> candor_recipes::Result<Summary> {
+    let labels = predictions.labels.clone();
+    let after =
+        summary(&Predictions::new(calibrated(map, &predictions.scores, groups)?, labels)?, ignore_index)?;
+    if map.as_dyn().info().output != Output::Confidence {
+        return Ok(after);
     }
-    let input = inputs::read(&args.predictions)?;
+    let trust = confidence(map, &predictions.scores, groups)?;
+    let mut ranked = RankedRows::default();
+    for (score, row) in trust.into_iter().zip(predictions.row_scores(ignore_index)?) {
+        if let Some(row) = row {
+            ranked.update(score, row.correct);
+        }
+    }
+    Ok(Summary { aurc: selective_risk(&ranked)?.aurc, ..after })
+}
+
+/// Scores of the same kind and precision after a map.
+fn calibrated(map: &Map, scores: &Scores, groups: Option<&[String]>) -> candor::Result<Scores> {
+    let k = scores.n_classes;
+    let narrow = |values: Vec<f64>| Values::F32(values.into_iter().map(|v| v as f32).collect());
+    let values = match (&scores.values, scores.kind) {
+        (Values::F32(values), ScoreKind::Logits) => narrow(map.logits(Logits::new(values, k)?, groups)?),
+        (Values::F64(values), ScoreKind::Logits) => Values::F64(map.logits(Logits::new(values, k)?, groups)?),
+        (Values::F32(values), ScoreKind::Probs) => {
+            narrow(map.probs_of_probs(Probs::new(values, k)?, groups)?)
+        }
+        (Values::F64(values), ScoreKind::Probs) => {
+            Values::F64(map.probs_of_probs(Probs::new(values, k)?, groups)?)
+        }
+    };
+    Ok(Scores { kind: scores.kind, values, n_classes: k })
+}
+
+/// The score by which a map ranks rows.
+fn confidence(map: &Map, scores: &Scores, groups: Option<&[String]>) -> candor::Result<Vec<f64>> {
+    let k = scores.n_classes;
+    match (&scores.values, scores.kind) {
+        (Values::F32(values), ScoreKind::Logits) => map.confidence(Logits::new(values, k)?, groups),
+        (Values::F64(values), ScoreKind::Logits) => map.confidence(Logits::new(values, k)?, groups),
+        (Values::F32(values), ScoreKind::Probs) => map.confidence_of_probs(Probs::new(values, k)?, groups),
+        (Values::F64(values), ScoreKind::Probs) => map.confidence_of_probs(Probs::new(values, k)?, groups),
+    }
+}
+
+fn sample(predictions: &Predictions, ignore_index: Option<i64>) -> candor::Result<Sample> {
+    let scores = &predictions.scores;
+    let k = scores.n_classes;
+    let labels = Labels::with_ignore(&predictions.labels, k, ignore_index)?;
+    match (&scores.values, scores.kind) {
+        (Values::F32(values), ScoreKind::Logits) => Sample::from_logits(Logits::new(values, k)?, labels),
+        (Values::F64(values), ScoreKind::Logits) => Sample::from_logits(Logits::new(values, k)?, labels),
+        (Values::F32(values), ScoreKind::Probs) => Sample::from_probs(Probs::new(values, k)?, labels),
+        (Values::F64(values), ScoreKind::Probs) => Sample::from_probs(Probs::new(values, k)?, labels),
+    }
+}
+
+/// The groups of a file's rows.
+fn groups(file: Option<&Path>, column: &str) -> Result<Vec<String>> {
+    let Some(file) = file else {
+        return Err(inputs::request("--group names a column of a prediction file; bare arrays have none"));
+    };
+    Ok(read_groups(file, column)?)
+}
+
+pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
+    if args.method != "auto" {
+        calibrators::by_name(&args.method)?;
+        if !args.candidates.is_empty() {
+            return Err(inputs::request("--candidates belongs to --method auto"));
+        }
+    }
     let ignore_index = args.predictions.ignore_index;
-    let fit = input.predictions.fit_temperature(ignore_index).context(input.name.clone())?;
+    let input = inputs::read(&args.predictions)?;
+    let column = args.group.as_deref();
+    let groups = column.map(|column| groups(args.predictions.file.as_deref(), column)).transpose()?;
+    let mut rows = sample(&input.predictions, ignore_index).context(input.name.clone())?;
+    if let Some(groups) = &groups {
+        rows = rows.with_groups(groups)?;
+    }
+    let (fit, choice) = fitted(args, &rows).context(input.name.clone())?;
     let before = summary(&input.predictions, ignore_index)?;
-    let mut scaled = input.predictions.clone();
-    scaled.scores.apply_temperature(&fit.map)?;
-    let after = summary(&scaled, ignore_index)?;
-    let warnings: Vec<Warning> =
-        fit.outcome.warning().map(|text| Warning::new("temperature_at_bound", text)).into_iter().collect();
+    let after = summary_after(&fit.map, &input.predictions, groups.as_deref(), ignore_index)?;
+    let warnings =
+        fit.report.warnings.iter().map(|w| Warning::new(w.code.name(), w.message())).collect::<Vec<_>>();
     let map = MapFile {
-        schema: SCHEMA.to_owned(),
-        method: args.method.clone(),
-        parameters: fit.map,
-        n: input.predictions.labels.iter().filter(|label| Some(**label) != ignore_index).count(),
-        outcome: fit.outcome,
+        n: rows.n_rows(),
+        input: input.predictions.scores.kind.name(),
+        group: column,
         before,
         after,
+        choice,
         warnings,
+        saved: SavedMap::new(&fit, rows.n_classes()),
     };
     if let Some(out) = &args.out {
         let mut bytes = serde_json::to_vec_pretty(&map)?;
@@ -81,14 +187,94 @@ pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
     if global.json {
         return print_json(&map);
     }
-    let mut text =
-        format!("{}: temperature {:.6} from {} rows\n\n", input.name, map.parameters.temperature, map.n);
+    let mut text = format!("{}: {}, fitted on {} rows\n\n", input.name, described(&fit.map), map.n);
+    if let Some(choice) = &map.choice {
+        text.push_str(&choice_table(choice, fit.map.name()));
+        text.push('\n');
+    }
     text.push_str(&before_after(&map.before, &map.after));
+    let report = &fit.report;
+    text.push_str(&format!(
+        "{} after {} steps, gradient {:.1e}. ",
+        if report.converged { "Converged" } else { "Stopped" },
+        report.iterations,
+        report.gradient_norm
+    ));
     text.push_str("The figures are of the fitted rows; judge the map on others.\n");
+    if fit.map.as_dyn().info().output == Output::Confidence {
+        text.push_str("This map ranks predictions by trust (see aurc); its score is no probability.\n");
+    }
     for warning in &map.warnings {
         text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
     }
     print(&text)
+}
+
+/// The fit, and the table of `auto`.
+fn fitted(args: &FitArgs, rows: &Sample) -> Result<(Fit, Option<Table>)> {
+    let given = inputs::parameters(&args.set)?;
+    if args.method != "auto" {
+        return Ok((calibrators::fit(&args.method, &given, rows)?, None));
+    }
+    let mut by_method: BTreeMap<String, BTreeMap<String, ParameterValue>> = BTreeMap::new();
+    for (key, value) in given {
+        let Some((method, key)) = key.split_once('.') else {
+            return Err(inputs::request(&format!(
+                "with --method auto a parameter is --set METHOD.{key}=VALUE"
+            )));
+        };
+        by_method.entry(method.to_owned()).or_default().insert(key.to_owned(), value);
+    }
+    let names: Vec<&str> = args.candidates.iter().map(String::as_str).collect();
+    let choice = calibrators::choose(rows, &names, &by_method, args.folds, args.seed)?;
+    let table = Table { folds: args.folds, seed: args.seed, candidates: choice.table };
+    Ok((choice.fit, Some(table)))
+}
+
+/// A map in a few words.
+fn described(map: &Map) -> String {
+    match map {
+        Map::Temperature(map) => format!("temperature {:.6}", map.temperature),
+        Map::GroupTemperature(map) => {
+            let each: Vec<String> = map.groups.iter().map(|(name, t)| format!("{name} {t:.4}")).collect();
+            format!("temperatures {} (others {:.4})", each.join(", "), map.pooled)
+        }
+        Map::EnsembleTemperature(map) => {
+            let [tempered, plain, uniform] = map.weights;
+            format!(
+                "temperature {:.6}, weights {tempered:.4} tempered, {plain:.4} plain, {uniform:.4} uniform",
+                map.temperature
+            )
+        }
+        Map::LogitNormalisation(map) => match map.p {
+            Some(p) => format!("logit_normalisation with p = {p}"),
+            None => "logit_normalisation: the largest probability".to_owned(),
+        },
+        other => format!("{} with {} numbers", other.name(), other.as_dyn().n_parameters()),
+    }
+}
+
+fn choice_table(choice: &Table, chosen: &str) -> String {
+    let rows: Vec<Vec<String>> = choice
+        .candidates
+        .iter()
+        .map(|candidate| {
+            vec![
+                candidate.method.to_owned(),
+                candidate.n_parameters.to_string(),
+                short(candidate.nll, 4),
+                short(candidate.excess, 4),
+                short(candidate.standard_error, 4),
+                if candidate.method == chosen { "chosen".to_owned() } else { String::new() },
+            ]
+        })
+        .collect();
+    let headings = ["map", "numbers", "held-out nll", "above the best", "standard error", ""];
+    format!(
+        "{}{} folds, the simplest within one standard error of the best.\n",
+        table(&headings, &rows),
+        choice.folds
+    )
 }
 
 fn before_after(before: &Summary, after: &Summary) -> String {
@@ -100,78 +286,115 @@ fn before_after(before: &Summary, after: &Summary) -> String {
             row("nll", before.nll, after.nll),
             row("brier", before.brier, after.brier),
             row("ece", before.ece, after.ece),
+            row("aurc", before.aurc, after.aurc),
         ],
     )
 }
 
-pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
-    let bytes = files::read(&args.map)?;
-    let bad = |problem: String| Error::Format { path: args.map.clone(), problem };
-    let map: MapFile = serde_json::from_slice(&bytes)
-        .map_err(|error| bad(format!("is no map written by calibrate fit: {error}")))?;
-    if map.schema != SCHEMA || map.method != "temperature" {
-        return Err(bad(format!(
-            "is a {} map of schema {}, which this version cannot apply",
-            map.method, map.schema
-        ))
-        .into());
+/// The predictions to calibrate: with labels, or scores alone.
+enum Given {
+    File(Predictions),
+    Labelled(Predictions),
+    Bare(Scores),
+}
+
+impl Given {
+    fn read(args: &ApplyArgs) -> Result<Self> {
+        let (scores, path) = match (&args.file, &args.logits, &args.probs) {
+            (Some(file), ..) => return Ok(Given::File(inputs::read_file(file)?)),
+            (None, Some(path), _) => (read_npy_scores(path, ScoreKind::Logits)?, path),
+            (None, None, Some(path)) => (read_npy_scores(path, ScoreKind::Probs)?, path),
+            (None, None, None) => {
+                return Err(inputs::request(
+                    "no predictions given: name a Parquet file, or --logits or --probs",
+                ));
+            }
+        };
+        Ok(match &args.labels {
+            Some(labels) => Given::Labelled(inputs::arrays(scores, path, labels)?.predictions),
+            None => Given::Bare(scores),
+        })
     }
-    let temperature = Temperature::new(map.parameters.temperature).context(args.map.display().to_string())?;
-    let (before, after) = match (&args.file, &args.logits) {
-        (Some(file), _) => {
-            let mut predictions = inputs::read_file(file)?;
-            let before = summary(&predictions, args.ignore_index).context(file.display().to_string())?;
-            predictions.scores.apply_temperature(&temperature)?;
-            let after = summary(&predictions, args.ignore_index)?;
-            write_parquet(&args.out, &predictions)?;
-            (Some(before), Some(after))
+
+    fn predictions(&self) -> Option<&Predictions> {
+        match self {
+            Given::File(predictions) | Given::Labelled(predictions) => Some(predictions),
+            Given::Bare(_) => None,
         }
-        (None, Some(logits)) => {
-            let scores = read_npy_scores(logits, ScoreKind::Logits)?;
-            let mut scaled = scores.clone();
-            scaled.apply_temperature(&temperature)?;
-            let figures = match &args.labels {
-                Some(labels) => {
-                    let mut input = inputs::arrays(scores, logits, labels)?;
-                    let before =
-                        summary(&input.predictions, args.ignore_index).context(input.name.clone())?;
-                    input.predictions.scores = scaled.clone();
-                    (Some(before), Some(summary(&input.predictions, args.ignore_index)?))
-                }
-                None => (None, None),
-            };
-            write_npy_scores(&args.out, &scaled)?;
-            figures
+    }
+
+    fn scores(&self) -> &Scores {
+        match self {
+            Given::File(predictions) | Given::Labelled(predictions) => &predictions.scores,
+            Given::Bare(scores) => scores,
         }
-        (None, None) => return Err(inputs::request("no predictions given: name a Parquet file or --logits")),
+    }
+}
+
+fn read_map(path: &Path) -> Result<StoredMap> {
+    let bytes = files::read(path)?;
+    let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
+    let stored: StoredMap = serde_json::from_slice(&bytes)
+        .map_err(|error| bad(format!("is no map written by calibrate fit: {error}")))?;
+    stored.saved.check().map_err(|error| bad(format!("is a map that this version cannot apply: {error}")))?;
+    Ok(stored)
+}
+
+pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
+    let stored = read_map(&args.map)?;
+    let map = &stored.saved.map;
+    let scored = map.as_dyn().info().output == Output::Confidence;
+    if scored && args.out.extension().is_none_or(|ending| ending != "npy") {
+        return Err(inputs::request(
+            "this map gives one confidence score a row and no probabilities: name a .npy file with --out",
+        ));
+    }
+    let given = Given::read(args)?;
+    let column = args.group.as_deref().or(stored.group.as_deref()).filter(|_| map.needs_groups());
+    let groups = column.map(|column| groups(args.file.as_deref(), column)).transpose()?;
+    let groups = groups.as_deref();
+    let what = || args.map.display().to_string();
+    let figures = match given.predictions() {
+        Some(predictions) => Some((
+            summary(predictions, args.ignore_index)?,
+            summary_after(map, predictions, groups, args.ignore_index).with_context(what)?,
+        )),
+        None => None,
     };
+    if scored {
+        write_npy_vector(&args.out, &confidence(map, given.scores(), groups).with_context(what)?)?;
+    } else {
+        let scores = calibrated(map, given.scores(), groups).with_context(what)?;
+        match &given {
+            Given::File(predictions) => {
+                write_parquet(&args.out, &Predictions::new(scores, predictions.labels.clone())?)?;
+            }
+            Given::Labelled(_) | Given::Bare(_) => write_npy_scores(&args.out, &scores)?,
+        }
+    }
     if global.json {
         #[derive(Serialize)]
         struct Applied<'a> {
             schema: &'static str,
-            method: &'a str,
-            parameters: Temperature,
+            #[serde(flatten)]
+            map: &'a Map,
             out: String,
             before: Option<Summary>,
             after: Option<Summary>,
         }
         return print_json(&Applied {
             schema: "candor.calibrate.apply/1",
-            method: &map.method,
-            parameters: temperature,
+            map,
             out: args.out.display().to_string(),
-            before,
-            after,
+            before: figures.map(|(before, _)| before),
+            after: figures.map(|(_, after)| after),
         });
     }
     let mut text = String::new();
-    if let (Some(before), Some(after)) = (&before, &after) {
+    if let Some((before, after)) = &figures {
         text.push_str(&before_after(before, after));
     }
-    text.push_str(&format!(
-        "Logits divided by {:.6} are in {}\n",
-        temperature.temperature,
-        args.out.display()
-    ));
+    let kind = if scored { "Confidence scores" } else { "Calibrated scores" };
+    text.push_str(&format!("{kind} by {} are in {}\n", described(map), args.out.display()));
     print(&text)
 }

@@ -81,7 +81,12 @@ fn entries(kind: ListKind) -> Result<Value> {
             })
             .collect::<Result<Value>>()?,
         ListKind::Metrics => serde_json::to_value(metrics::ALL)?,
-        ListKind::Calibrators => serde_json::to_value(calibrators::ALL)?,
+        ListKind::Calibrators => calibrators::ALL
+            .iter()
+            .map(|entry| {
+                Ok(with_defaults(serde_json::to_value(entry.info)?, describe_defaults(entry.info.parameters)))
+            })
+            .collect::<Result<Value>>()?,
         ListKind::Recipes => recipe::ALL
             .iter()
             .map(|recipe| serde_json::to_value(recipe.info()).map_err(Into::into))
@@ -146,7 +151,10 @@ fn people(kind: ListKind) -> String {
             .collect(),
         ListKind::Calibrators => calibrators::ALL
             .iter()
-            .map(|info| block(info.name, info.summary, &[("map", info.formula), ("paper", info.paper)]))
+            .map(|entry| {
+                let info = entry.info;
+                method(info.name, info.summary, info.formula, info.parameters, info.paper)
+            })
             .collect(),
         ListKind::Recipes => recipe::ALL
             .iter()

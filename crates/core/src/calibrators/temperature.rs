@@ -1,22 +1,38 @@
 //! Temperature scaling: one number that divides the logits (Guo et al. 2017, arXiv:1706.04599).
 //!
 //! The NLL is convex in β = 1/T, so its minimum is the zero of an increasing function. A bracketed Newton
-//! iteration finds it from any logits: it cannot diverge, and T stays positive.
+//! iteration finds it from any logits: it cannot diverge, and T stays positive. Many rows are approached by
+//! way of a thousand of them.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::CalibratorInfo;
+use super::fit_report::{Ending, FitWarning};
+use super::{CalibrationMap, CalibratorInfo, Entry, Fit, Fitting, Output, Sample, WarningCode};
 use crate::batch::{Labels, Logits, Scalar};
-use crate::error::{Error, Result, check_range};
+use crate::error::{Result, check_range};
 use crate::kernels::math;
 
-pub(super) const INFO: CalibratorInfo = CalibratorInfo {
+const INFO: CalibratorInfo = CalibratorInfo {
     name: "temperature",
     summary: "divides the logits by one number; the first map to try, needs few rows",
     formula: "softmax(z / T)",
     preserves_accuracy: true,
+    output: Output::Probabilities,
+    fitting: Fitting::Convex,
+    parameters: &[],
     paper: "Guo et al. 2017, arXiv:1706.04599",
+};
+
+pub(super) const ENTRY: Entry = Entry {
+    info: &INFO,
+    fit: |sample, _| {
+        let found = Temperature::of_rows(sample.logits(), sample);
+        let mut ending =
+            Ending { iterations: found.evaluations, gradient_norm: found.gradient, ..Ending::direct() };
+        ending.warnings.extend(found.outcome.code().map(FitWarning::new));
+        Ok(Fit::new(found.map.into(), sample, ending))
+    },
 };
 
 /// T is looked for between the logits' own scale times this and divided by this.
@@ -25,6 +41,8 @@ const RANGE: f64 = 1e6;
 const BLOCK_ROWS: usize = 1024;
 /// An NLL below this says that the logits separate the classes.
 const SEPARATED: f64 = 1e-9;
+/// A Newton step this small, relative to β, leaves an error of its square.
+const LAST_STEP: f64 = 1e-7;
 
 /// A fitted temperature: divides logits by `temperature`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,18 +67,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What to tell the user, if not converged.
-    pub fn warning(self) -> Option<&'static str> {
+    /// The code of its warning, if not converged.
+    pub fn code(self) -> Option<WarningCode> {
         match self {
             Outcome::Converged => None,
-            Outcome::Separable => Some(
-                "every fitted row is classified correctly with a margin, so the best temperature is 0; it was stopped where the loss vanishes. Fit on held-out rows, not on training rows",
-            ),
-            Outcome::AntiCorrelated => Some(
-                "larger logits go with wrong classes, so the best temperature is infinite; it was stopped at its bound. Check that labels and logits belong together",
-            ),
-            Outcome::Flat => Some("the logits of each row are equal, so every temperature fits equally well"),
+            Outcome::Separable => Some(WarningCode::Separable),
+            Outcome::AntiCorrelated => Some(WarningCode::AntiCorrelated),
+            Outcome::Flat => Some(WarningCode::Flat),
         }
+    }
+
+    /// What to tell the user, if not converged.
+    pub fn warning(self) -> Option<&'static str> {
+        self.code().map(WarningCode::message)
     }
 }
 
@@ -77,13 +96,16 @@ pub struct TemperatureFit {
     pub nll_after: f64,
     /// Evaluations of the NLL and its derivatives.
     pub evaluations: usize,
+    /// Size of the derivative of the NLL by ln T at the end, in nats.
+    #[serde(default)]
+    pub gradient: f64,
 }
 
 impl Temperature {
     /// A temperature given by the user.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] unless it is positive and finite.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) unless it is positive and finite.
     pub fn new(temperature: f64) -> Result<Self> {
         check_range("temperature", temperature, f64::MIN_POSITIVE, f64::MAX)?;
         Ok(Self { temperature })
@@ -95,8 +117,7 @@ impl Temperature {
     /// logits `[n, n_classes]`, labels `[n]`; ignored rows do not count, masked classes are left out.
     ///
     /// # Errors
-    /// [`Error::Shape`] if rows and labels differ in number, [`Error::Empty`] without a counted row,
-    /// [`Error::NonFiniteLogit`], [`Error::NoAllowedClass`], [`Error::MaskedTarget`].
+    /// Those of [`Sample::from_logits`].
     ///
     /// # Examples
     /// ```
@@ -108,40 +129,37 @@ impl Temperature {
     /// # Ok::<(), candor::Error>(())
     /// ```
     pub fn fit<T: Scalar>(logits: Logits<'_, T>, labels: Labels<'_>) -> Result<TemperatureFit> {
-        let problem = Problem::new(logits, labels)?;
-        let scale = problem.scale;
-        let nll_before = problem.evaluate(1.0).value;
-        if scale == 0.0 {
+        let sample = Sample::from_logits(logits, labels)?;
+        Ok(Self::of_rows(sample.logits(), &sample))
+    }
+
+    /// Fits T on these inputs, with the sample's labels and weights.
+    pub(super) fn of_rows(inputs: &[f64], sample: &Sample) -> TemperatureFit {
+        let problem = Problem::new(inputs, sample);
+        let nll_before = problem.evaluate(1.0, 1).value;
+        if problem.scale == 0.0 {
             let map = Temperature { temperature: 1.0 };
-            return Ok(TemperatureFit {
+            let outcome = Outcome::Flat;
+            return TemperatureFit {
                 map,
-                outcome: Outcome::Flat,
+                outcome,
                 nll_before,
                 nll_after: nll_before,
                 evaluations: 1,
-            });
+                gradient: 0.0,
+            };
         }
-        let (lowest, highest) = (1.0 / (scale * RANGE), RANGE / scale);
-        let (mut low, mut high) = (lowest, highest);
-        let mut beta = 1.0 / scale;
-        let mut evaluations = 1;
-        let mut point = problem.evaluate(beta);
-        for _ in 0..200 {
-            evaluations += 1;
-            if point.slope < 0.0 {
-                low = beta
-            } else {
-                high = beta
-            }
-            let newton = beta - point.slope / point.curvature;
-            let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
-            let done = (next - beta).abs() <= 1e-13 * beta || high - low <= 1e-13 * high;
-            beta = next;
-            point = problem.evaluate(beta);
-            if done || point.slope == 0.0 || point.value < SEPARATED {
-                break;
+        let mut start = 1.0 / problem.scale;
+        let stride = sample.n_rows() / BLOCK_ROWS;
+        if stride >= 4 {
+            let rough = problem.solve(start, stride);
+            // Where the few rows mislead to a bound, they are no help.
+            if rough.inside {
+                start = rough.beta;
             }
         }
+        let Solved { beta, point, evaluations, .. } = problem.solve(start, 1);
+        let (lowest, highest) = problem.bounds();
         let outcome = if point.value < SEPARATED || beta >= highest * (1.0 - 1e-6) {
             Outcome::Separable
         } else if beta <= lowest * (1.0 + 1e-6) {
@@ -149,8 +167,11 @@ impl Temperature {
         } else {
             Outcome::Converged
         };
-        let map = Temperature { temperature: 1.0 / beta };
-        Ok(TemperatureFit { map, outcome, nll_before, nll_after: point.value, evaluations })
+        let (temperature, nll_after) =
+            if point.value <= nll_before { (1.0 / beta, point.value) } else { (1.0, nll_before) };
+        let map = Temperature { temperature };
+        let gradient = (beta * point.slope).abs();
+        TemperatureFit { map, outcome, nll_before, nll_after, evaluations: evaluations + 1, gradient }
     }
 
     /// Divides logits by the temperature.
@@ -161,14 +182,35 @@ impl Temperature {
     }
 }
 
+impl CalibrationMap for Temperature {
+    fn info(&self) -> &'static CalibratorInfo {
+        &INFO
+    }
+
+    fn n_parameters(&self) -> usize {
+        1
+    }
+
+    fn check(&self) -> Result<()> {
+        Self::new(self.temperature).map(|_| ())
+    }
+
+    fn apply_row(&self, logits: &[f64], _: Option<&str>, out: &mut [f64]) {
+        for (out, z) in out.iter_mut().zip(logits) {
+            // A tiny temperature must not make a finite logit infinite.
+            *out = if z.is_finite() { (z / self.temperature).clamp(-f64::MAX, f64::MAX) } else { *z };
+        }
+    }
+}
+
 /// The NLL as a function of β, with its derivatives.
-struct Problem {
-    /// Logits minus the row's largest, masked classes left at -inf.
-    shifted: Vec<f64>,
-    /// The label's shifted logit.
-    of_label: Vec<f64>,
-    n_classes: usize,
-    /// Root mean square distance of a row's logits from their mean.
+struct Problem<'a> {
+    /// Masked classes at -inf.
+    inputs: &'a [f64],
+    sample: &'a Sample,
+    /// The largest input of each row.
+    largest: Vec<f64>,
+    /// Root mean square distance of a row's inputs from their mean.
     scale: f64,
 }
 
@@ -177,87 +219,153 @@ struct Point {
     value: f64,
     slope: f64,
     curvature: f64,
+    weight: f64,
 }
 
-impl Problem {
-    fn new<T: Scalar>(logits: Logits<'_, T>, labels: Labels<'_>) -> Result<Self> {
-        if labels.len() != logits.n_rows() {
-            return Err(Error::Shape { what: "labels", expected: logits.n_rows(), got: labels.len() });
-        }
-        if labels.counted() == 0 {
-            return Err(Error::Empty { what: "a temperature", rows: labels.len(), ignored: labels.len() });
-        }
-        let n_classes = logits.n_classes();
-        let mut shifted = Vec::with_capacity(labels.counted() * n_classes);
-        let mut of_label = Vec::with_capacity(labels.counted());
+struct Solved {
+    beta: f64,
+    point: Point,
+    evaluations: usize,
+    /// Whether the minimum lies between the bounds.
+    inside: bool,
+}
+
+impl<'a> Problem<'a> {
+    fn new(inputs: &'a [f64], sample: &'a Sample) -> Self {
+        let k = sample.n_classes();
         let mut squares = 0.0;
-        for row in 0..labels.len() {
-            let Some(label) = labels.get(row) else { continue };
-            let mut max = f64::NEG_INFINITY;
-            for (class, z) in logits.row(row).iter().enumerate() {
-                let value = z.to_f64();
-                if value.is_nan() || value == f64::INFINITY {
-                    return Err(Error::NonFiniteLogit { row, class, value });
+        let largest = inputs
+            .chunks_exact(k)
+            .map(|row| {
+                let allowed = || row.iter().filter(|z| **z != f64::NEG_INFINITY);
+                let (mut sum, mut count, mut max) = (0.0, 0.0, f64::NEG_INFINITY);
+                for z in allowed() {
+                    sum += z;
+                    count += 1.0;
+                    max = z.max(max);
                 }
-                max = max.max(value);
-            }
-            if max == f64::NEG_INFINITY {
-                return Err(Error::NoAllowedClass { row });
-            }
-            let values = logits.row(row).iter().map(|z| z.to_f64() - max);
-            let allowed = || values.clone().filter(|v| *v != f64::NEG_INFINITY);
-            let count = allowed().count() as f64;
-            let mean = allowed().sum::<f64>() / count;
-            squares += allowed().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count;
-            let y = logits.row(row)[label].to_f64() - max;
-            if y == f64::NEG_INFINITY {
-                return Err(Error::MaskedTarget { row, class: label });
-            }
-            of_label.push(y);
-            shifted.extend(values);
-        }
-        let scale = (squares / of_label.len() as f64).sqrt();
-        Ok(Self { shifted, of_label, n_classes, scale })
+                let mean = sum / count;
+                squares += allowed().map(|z| (z - mean) * (z - mean)).sum::<f64>() / count;
+                max
+            })
+            .collect();
+        let scale = (squares / sample.n_rows() as f64).sqrt();
+        Self { inputs, sample, largest, scale }
     }
 
-    fn evaluate(&self, beta: f64) -> Point {
-        let sums: Vec<Point> = self
-            .shifted
-            .par_chunks(BLOCK_ROWS * self.n_classes)
-            .zip(self.of_label.par_chunks(BLOCK_ROWS))
-            .map(|(rows, labels)| {
+    fn bounds(&self) -> (f64, f64) {
+        (1.0 / (self.scale * RANGE), RANGE / self.scale)
+    }
+
+    /// Bracketed Newton iteration on every `stride`-th row.
+    fn solve(&self, start: f64, stride: usize) -> Solved {
+        let (lowest, highest) = self.bounds();
+        let (mut low, mut high) = (lowest, highest);
+        let mut beta = start;
+        let mut evaluations = 0;
+        let mut point = Point::default();
+        for _ in 0..200 {
+            point = self.evaluate(beta, stride);
+            evaluations += 1;
+            if point.slope < 0.0 {
+                low = beta
+            } else {
+                high = beta
+            }
+            if point.slope == 0.0 || point.value < SEPARATED || high - low <= 1e-13 * high {
+                break;
+            }
+            let newton = beta - point.slope / point.curvature;
+            if newton > low && newton < high {
+                let step = newton - beta;
+                beta = newton;
+                if step.abs() <= LAST_STEP * beta {
+                    // The parabola is exact to the square of the step.
+                    point.value += 0.5 * point.slope * step;
+                    point.slope += point.curvature * step;
+                    break;
+                }
+            } else {
+                beta = (low * high).sqrt();
+            }
+        }
+        let inside = point.value >= SEPARATED && low > lowest && high < highest;
+        Solved { beta, point, evaluations, inside }
+    }
+
+    /// Weighted mean over every `stride`-th row.
+    fn evaluate(&self, beta: f64, stride: usize) -> Point {
+        let k = self.sample.n_classes();
+        let (labels, weights) = (self.sample.labels(), self.sample.weights());
+        let block = BLOCK_ROWS * stride;
+        let starts: Vec<usize> = (0..labels.len()).step_by(block).collect();
+        let sums: Vec<Point> = starts
+            .par_iter()
+            .map(|&start| {
+                let mut exps = vec![0.0; k];
                 let mut sum = Point::default();
-                for (row, label) in rows.chunks_exact(self.n_classes).zip(labels) {
-                    let (mut exps, mut first, mut second) = (0.0, 0.0, 0.0);
-                    for &v in row {
-                        let e = math::exp(beta * v);
-                        // A masked class has no mass: keep 0 times infinity at 0.
-                        let v = if e == 0.0 { 0.0 } else { v };
-                        exps += e;
-                        first += e * v;
-                        second += e * v * v;
+                for at in (start..(start + block).min(labels.len())).step_by(stride) {
+                    let row = &self.inputs[at * k..(at + 1) * k];
+                    let largest = self.largest[at];
+                    for (e, z) in exps.iter_mut().zip(row) {
+                        *e = math::exp(beta * (z - largest));
                     }
-                    let mean = first / exps;
-                    sum.value += math::ln(exps) - beta * label;
-                    sum.slope += mean - label;
-                    sum.curvature += second / exps - mean * mean;
+                    let [total, first, second] = moments(&exps, row, largest);
+                    let mean = first / total;
+                    let label = row[labels[at]] - largest;
+                    let weight = weights[at];
+                    sum.value += weight * (math::ln(total) - beta * label);
+                    sum.slope += weight * (mean - label);
+                    sum.curvature += weight * (second / total - mean * mean);
+                    sum.weight += weight;
                 }
                 sum
             })
             .collect();
-        let n = self.of_label.len() as f64;
         let total = sums.iter().fold(Point::default(), |a, b| Point {
             value: a.value + b.value,
             slope: a.slope + b.slope,
             curvature: a.curvature + b.curvature,
+            weight: a.weight + b.weight,
         });
-        Point { value: total.value / n, slope: total.slope / n, curvature: total.curvature / n }
+        Point {
+            value: total.value / total.weight,
+            slope: total.slope / total.weight,
+            curvature: total.curvature / total.weight,
+            weight: total.weight,
+        }
     }
+}
+
+/// Σ e, Σ e v and Σ e v² with v the distance from the largest; four sums side by side, for vector units.
+fn moments(exps: &[f64], row: &[f64], largest: f64) -> [f64; 3] {
+    const LANES: usize = 4;
+    let mut sums = [[0.0; LANES]; 3];
+    let mut add = |lane: usize, e: f64, z: f64| {
+        // A masked class has no mass: keep 0 times infinity at 0.
+        let v = (z - largest).max(-1e300);
+        let ev = e * v;
+        sums[0][lane] += e;
+        sums[1][lane] += ev;
+        sums[2][lane] += ev * v;
+    };
+    let (chunks, rest) = exps.as_chunks::<LANES>();
+    let (row_chunks, row_rest) = row.as_chunks::<LANES>();
+    for (e, z) in chunks.iter().zip(row_chunks) {
+        for lane in 0..LANES {
+            add(lane, e[lane], z[lane]);
+        }
+    }
+    for (lane, (e, z)) in rest.iter().zip(row_rest).enumerate() {
+        add(lane, *e, *z);
+    }
+    sums.map(|s| (s[0] + s[1]) + (s[2] + s[3]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::random::Stream;
 
     /// Logits whose softmax is true, times `scale`, with labels drawn from it.

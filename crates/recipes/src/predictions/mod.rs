@@ -1,11 +1,13 @@
 //! Predictions with their labels: what a training leaves behind and an evaluation starts from.
 
+mod group_column;
 mod npy;
 mod parquet;
 
+pub use group_column::read as read_groups;
 pub use npy::{
     read_labels as read_npy_labels, read_scores as read_npy_scores, read_vector as read_npy_vector,
-    write_scores as write_npy_scores,
+    write_scores as write_npy_scores, write_vector as write_npy_vector,
 };
 pub use parquet::{read as read_parquet, write as write_parquet};
 

@@ -160,6 +160,21 @@ pub fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
     })
 }
 
+/// Writes numbers as a float array `[n]`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_vector(path: &Path, values: &[f64]) -> Result<()> {
+    use npyz::WriterBuilder;
+    write_atomic(path, |file| {
+        let writer = std::io::BufWriter::new(file);
+        let shape = [values.len() as u64];
+        let mut npy = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(writer).begin_nd()?;
+        npy.extend(values.iter().copied())?;
+        npy.finish()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
