@@ -8,7 +8,7 @@ use candor::batch::{FromProbs, Link};
 use candor::losses::{Batch, LossOptions, LossValue, Reduction};
 use candor::parameters::ParameterValue;
 use candor::report::Warning;
-use candor::{Buffers, Scalar, Targets};
+use candor::{Buffers, Scalar, Storage, Targets};
 use candor_recipes::Error;
 use candor_recipes::predictions::{
     ScoreKind, Scores, Values, read_npy_labels, read_npy_scores, read_npy_vector, write_npy_scores,
@@ -234,7 +234,7 @@ fn compute<T: Scalar>(
     let floor = (inputs.loss.info().name == "cross_entropy").then(|| floor(&targets)).flatten();
     let outcome = Outcome {
         value,
-        rows: rows.into_iter().map(Scalar::to_f64).collect(),
+        rows: rows.into_iter().map(Storage::to_f64).collect(),
         floor,
         // Sigmoid targets are no distributions, and nobody takes them for some.
         normalised: targets.is_normalised() || has_sigmoids(&args.loss),

@@ -279,6 +279,8 @@ pub(super) fn log_of_probability<T: Scalar>(p: T) -> f64 {
     let smallest = match T::DTYPE {
         DType::F32 => f64::from(f32::from_bits(1)),
         DType::F64 => f64::from_bits(1),
+        DType::Bf16 => f64::from(half::bf16::from_bits(1)),
+        DType::F16 => f64::from(half::f16::from_bits(1)),
     };
     crate::kernels::math::ln(p.to_f64().max(smallest))
 }
