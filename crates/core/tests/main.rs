@@ -14,10 +14,10 @@ mod identities;
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
-/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
-mod metrics;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
+/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
+mod metrics;
 /// Metrics of other tools, by their own bin rules.
 mod peers;
 /// Every error, produced once.
