@@ -8,7 +8,7 @@ use candor::metrics::{
 };
 use candor::{Labels, Probs};
 
-use crate::golden::{Case, family};
+use crate::golden::{Case, Data, family};
 
 /// Probability with event: of the top class with its correctness, or of class 1 with the label.
 fn events(case: &Case) -> Vec<(f64, bool)> {
@@ -65,7 +65,15 @@ fn evaluate(case: &Case, name: &str) -> f64 {
     let mut evaluator = Evaluator::with_kind(kind, options).unwrap();
     let n_classes = kind.n_classes().unwrap();
     let labels = Labels::new(&labels, n_classes).unwrap();
-    let values = probs.f64();
+    let mut values = probs.f64();
+    if case.record["peer"] == "sklearn.metrics.log_loss" {
+        // It clips to the data type's epsilon, where ours is infinite.
+        let epsilon = match probs.data {
+            Data::F32(_) => f64::from(f32::EPSILON),
+            _ => f64::EPSILON,
+        };
+        values.iter_mut().for_each(|p| *p = p.clamp(epsilon, 1.0 - epsilon));
+    }
     if kind == InputKind::Binary {
         evaluator.update_binary(&values, labels, weights.as_deref()).unwrap();
     } else {
