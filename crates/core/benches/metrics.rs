@@ -25,7 +25,8 @@ fn binary_rows(n: usize) -> (Vec<f32>, Vec<i64>) {
 }
 
 fn collect(metrics: &[&str], intervals: bool, probs: &[f32], labels: Labels<'_>) -> Evaluator {
-    let mut evaluator = Evaluator::with_kind(InputKind::Binary, options(metrics, intervals)).expect("options");
+    let mut evaluator =
+        Evaluator::with_kind(InputKind::Binary, options(metrics, intervals)).expect("options");
     evaluator.update_binary(probs, labels, None).expect("rows");
     evaluator
 }
@@ -77,8 +78,7 @@ fn classes(criterion: &mut Criterion) {
     let labels = Labels::new(&labels, K).expect("labels");
     let mut group = criterion.benchmark_group("classes");
     group.sample_size(10);
-    for (name, metrics) in
-        [("ece", &["ece"][..]), ("five", &["accuracy", "nll", "brier", "ece", "aurc"][..])]
+    for (name, metrics) in [("ece", &["ece"][..]), ("five", &["accuracy", "nll", "brier", "ece", "aurc"][..])]
     {
         group.bench_function(format!("{name}/{N}x{K}"), |bench| {
             bench.iter(|| {

@@ -12,14 +12,12 @@ mod entropy;
 mod frameworks;
 /// Losses that are the same by theory.
 mod identities;
-/// The linear layer and the loss in one.
-mod linear;
 /// What must not change a result: threads, position, shifts, masks, permutations.
 mod invariance;
 /// Cross-entropy kernels of every instruction set against the formula, and gradients against differences.
 mod kernels;
-/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
-mod metrics;
+/// The linear layer and the loss in one.
+mod linear;
 /// What every registered calibration map promises.
 mod map_promises;
 /// Calibration maps against other implementations, and what every map promises.
@@ -28,12 +26,14 @@ mod maps;
 mod maps_on_data;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
+/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
+mod metrics;
 /// One test for each reported bug of a peer that concerns losses.
 mod peer_reports;
-/// The range of every declared parameter.
-mod ranges;
 /// Metrics of other tools, by their own bin rules.
 mod peers;
+/// The range of every declared parameter.
+mod ranges;
 /// Every error, produced once.
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.
@@ -42,10 +42,10 @@ mod schedules;
 mod sharded;
 /// Values and gradients of PyTorch's binary cross-entropy.
 mod sigmoids;
-/// The page that compares the methods with other projects.
-mod survey;
 /// Logits in half precision and in strided rows: the formula, the bits, the errors.
 mod storage;
+/// The page that compares the methods with other projects.
+mod survey;
 /// Target rules and their theory: conservation of mass, conversions, published values.
 mod targets;
 /// Conventions of the source tree.

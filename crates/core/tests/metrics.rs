@@ -54,7 +54,8 @@ fn the_worked_example_of_every_figure() {
             assert!((got - want).abs() < 1e-9, "{n_bins} bins, {name}: {got}, want {want}");
         }
         let v = |name| evaluation.value(name);
-        let parts = v("brier_reliability") - v("brier_resolution") + v("brier_uncertainty")
+        let parts = v("brier_reliability") - v("brier_resolution")
+            + v("brier_uncertainty")
             + v("brier_within_bin_variance")
             - v("brier_within_bin_covariance");
         assert!((parts - v("top_label_brier")).abs() < 1e-14);
@@ -83,8 +84,14 @@ fn forty_million_rows_in_one_bin_keep_their_error() {
         (0..count).for_each(|i| single.update(confidence, i < correct));
     }
     for (a, b) in many.bins().iter().zip(single.bins()) {
-        assert_eq!((a.count, a.correct, a.confidence, a.kept_sorted()), (b.count, b.correct, b.confidence, b.kept_sorted()));
-        assert_eq!((a.confidence_squares, a.confidence_correct), (b.confidence_squares, b.confidence_correct));
+        assert_eq!(
+            (a.count, a.correct, a.confidence, a.kept_sorted()),
+            (b.count, b.correct, b.confidence, b.kept_sorted())
+        );
+        assert_eq!(
+            (a.confidence_squares, a.confidence_correct),
+            (b.confidence_squares, b.confidence_correct)
+        );
     }
 }
 
@@ -134,7 +141,7 @@ fn the_null_value_is_what_calibrated_predictions_score_and_their_p_values_are_un
 
 #[test]
 fn weights_and_ignored_rows_mean_copies_and_subsets() {
-    let probs: Vec<f64> = (0..60).map(|i| (i * 37 % 101) as f64 / 100.0).collect();
+    let probs: Vec<f64> = (0..60).map(|i| ((i * 37 % 101) as f64 + 0.5) / 102.0).collect();
     let labels: Vec<i64> = (0..60).map(|i| i64::from(i % 4 == 0)).collect();
     let options = EvaluationOptions { intervals: false, ..everything(10) };
     let evaluate = |probs: &[f64], labels: Labels<'_>, weights: Option<&[f64]>| {
@@ -145,8 +152,8 @@ fn weights_and_ignored_rows_mean_copies_and_subsets() {
     // Weight 3 on every row changes no mean.
     let plain = evaluate(&probs, Labels::new(&labels, 2).unwrap(), None);
     let tripled = evaluate(&probs, Labels::new(&labels, 2).unwrap(), Some(&[3.0; 60]));
-    for (name, estimate) in &plain.metrics {
-        // Unbiased estimates and tests know how many rows there are; effective counts are the same here.
+    // The kernel density leaves out one unit of weight, not one row.
+    for (name, estimate) in plain.metrics.iter().filter(|(name, _)| *name != "kde_ece") {
         let (a, b) = (estimate.number(), tripled.value(name));
         assert!((a - b).abs() < 1e-9 * a.abs().max(1.0), "{name}: {a} {b}");
     }
@@ -249,7 +256,7 @@ fn evaluated(kind: InputKind, rows: &[(Vec<f64>, usize, f64)], weighted: bool) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     /// All registered metrics of all kinds of rows: any cuts, merged in any order, give the same bits.
     #[test]
@@ -362,7 +369,10 @@ fn intervals_cover_the_population_in_95_of_100_sets() {
     for (name, rate) in models {
         for n in [300, 3_000, 30_000] {
             let covered = coverage(n, rate, sets);
-            println!("| {name} | {n} | {:.3} | {:.3} | {:.3} | {:.3} |", covered[0], covered[1], covered[2], covered[3]);
+            println!(
+                "| {name} | {n} | {:.3} | {:.3} | {:.3} | {:.3} |",
+                covered[0], covered[1], covered[2], covered[3]
+            );
             for (metric, covered) in ["accuracy", "nll", "brier", "ece"].iter().zip(covered) {
                 // Where the binned error is near its null value, the interval reaches down to 0 and covers more.
                 let most = if *metric == "ece" { 1.0 } else { 0.975 };

@@ -8,7 +8,7 @@ use candor::metrics::{
 };
 use candor::{Labels, Probs};
 
-use crate::golden::{Case, family};
+use crate::golden::{Case, Data, family};
 
 /// Probability with event: of the top class with its correctness, or of class 1 with the label.
 fn events(case: &Case) -> Vec<(f64, bool)> {
@@ -65,7 +65,15 @@ fn evaluate(case: &Case, name: &str) -> f64 {
     let mut evaluator = Evaluator::with_kind(kind, options).unwrap();
     let n_classes = kind.n_classes().unwrap();
     let labels = Labels::new(&labels, n_classes).unwrap();
-    let values = probs.f64();
+    let mut values = probs.f64();
+    if case.record["peer"] == "sklearn.metrics.log_loss" {
+        // It clips to the data type's epsilon, where ours is infinite.
+        let epsilon = match probs.data {
+            Data::F32(_) => f64::from(f32::EPSILON),
+            _ => f64::EPSILON,
+        };
+        values.iter_mut().for_each(|p| *p = p.clamp(epsilon, 1.0 - epsilon));
+    }
     if kind == InputKind::Binary {
         evaluator.update_binary(&values, labels, weights.as_deref()).unwrap();
     } else {
@@ -131,8 +139,7 @@ fn calibration_errors_of_netcal_uncertainty_calibration_relplot_and_torch_uncert
             _ if peer.starts_with("calibration.") => {
                 let n_bins = case.integer("num_bins").unwrap_or(15) as usize;
                 let equal_width = case.param("binning_scheme") == "get_equal_prob_bins";
-                let columns =
-                    if case.param("mode") == "marginal" { classes(&case) } else { vec![rows] };
+                let columns = if case.param("mode") == "marginal" { classes(&case) } else { vec![rows] };
                 let tables: Vec<ReliabilityTable> = columns
                     .iter()
                     .map(|rows| match equal_width {
@@ -224,4 +231,84 @@ fn disparities_and_rates_of_fairlearn() {
         run += 1;
     }
     assert_eq!(run, 24);
+}
+
+/// Rows by group: labelled 0 and decided 0, labelled 0 and decided 1, labelled 1 and decided 0, and 1 and 1.
+fn counted(groups: &[(&str, [u32; 4])]) -> FairnessEvaluator {
+    let mut state = FairnessEvaluator::new(Default::default()).unwrap();
+    for (group, counts) in groups {
+        for (cell, count) in counts.iter().enumerate() {
+            let row =
+                FairnessRow { decision: cell % 2 == 1, label: Some(cell >= 2), score: None, weight: 1.0 };
+            (0..*count).for_each(|_| state.update(group, row).unwrap());
+        }
+    }
+    state
+}
+
+/// ProPublica's analysis of COMPAS (Larson et al. 2016): score 5 or more, recidivism within two years. Counts of
+/// compas-scores-two-years.csv; disparities by fairlearn 0.15.0.
+#[test]
+fn the_published_error_rates_of_compas() {
+    let state = counted(&[("African-American", [990, 805, 532, 1369]), ("Caucasian", [1139, 349, 461, 505])]);
+    let fairness = state.compute(FairnessMethod::BetweenGroups).unwrap();
+    for (group, fpr, fnr) in [("African-American", 0.4485, 0.2799), ("Caucasian", 0.2345, 0.4772)] {
+        let figures = &fairness.groups[group];
+        assert!((figures.false_positive_rate.unwrap().value - fpr).abs() < 5e-5);
+        assert!((figures.false_negative_rate.unwrap().value - fnr).abs() < 5e-5);
+    }
+    for (name, want) in [
+        ("demographic_parity_difference", 0.240_200_203_219_763_1),
+        ("demographic_parity_ratio", 0.591_637_556_991_607_9),
+        ("equalized_odds_difference", 0.213_924_955_821_127_97),
+        ("equalized_odds_ratio", 0.522_987_210_311_894_8),
+    ] {
+        assert!((fairness.metrics[name] - want).abs() < 1e-12, "{name}: {}", fairness.metrics[name]);
+    }
+}
+
+/// Adult (Becker & Kohavi 1996), test rows: income above 50K, decided by a bachelor's degree or more. Counts of
+/// adult.test; disparities by fairlearn 0.15.0.
+#[test]
+fn group_figures_of_adult() {
+    let by_sex: &[(&str, [u32; 4])] =
+        &[("Female", [3925, 906, 262, 328]), ("Male", [6378, 1226, 1673, 1583])];
+    let by_race: &[(&str, [u32; 4])] = &[
+        ("Amer-Indian-Eskimo", [127, 13, 16, 3]),
+        ("Asian-Pac-Islander", [229, 118, 45, 88]),
+        ("Black", [1216, 166, 103, 76]),
+        ("Other", [98, 12, 12, 13]),
+        ("White", [8633, 1823, 1759, 1731]),
+    ];
+    for (groups, wanted) in [
+        (
+            by_sex,
+            [
+                0.031_022_338_949_919_57,
+                0.880_063_153_792_763_8,
+                0.069_752_842_210_469_35,
+                0.859_720_340_055_716,
+            ],
+        ),
+        (
+            by_race,
+            [
+                0.328_537_735_849_056_54,
+                0.234_475_178_604_139_97,
+                0.503_759_398_496_240_5,
+                0.238_636_363_636_363_65,
+            ],
+        ),
+    ] {
+        let fairness = counted(groups).compute(FairnessMethod::BetweenGroups).unwrap();
+        let names = [
+            "demographic_parity_difference",
+            "demographic_parity_ratio",
+            "equalized_odds_difference",
+            "equalized_odds_ratio",
+        ];
+        for (name, want) in names.iter().zip(wanted) {
+            assert!((fairness.metrics[*name] - want).abs() < 1e-12, "{name}: {}", fairness.metrics[*name]);
+        }
+    }
 }
