@@ -1,4 +1,4 @@
-//! Candor's losses as Burn modules.
+//! Candor's losses and metrics on Burn's tensors.
 //!
 //! One generic operation, [`host_gradient`], takes any [`candor::losses::Loss`] into Burn's autodiff: the
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
@@ -7,11 +7,13 @@
 
 mod cross_entropy;
 mod error;
+mod evaluation_metric;
 pub mod host_gradient;
 mod loss_module;
 
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
+pub use evaluation_metric::EvaluationMetric;
 pub use loss_module::{LossModule, LossOutput, LossTargets};
 
 /// The examples of the README, as doc tests. Here, because they need Burn or the core alone.

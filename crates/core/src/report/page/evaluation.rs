@@ -1,44 +1,149 @@
 //! The page of a set of predictions.
 
 use super::number::{count, decimals, fixed, metric_title, range, signed};
-use super::pictures::{AS_TRAINED, reliability_panel};
+use super::pictures::{self, AS_TRAINED, OTHER_MODEL, reliability_panel};
 use super::setting::Setting;
 use super::text::shortened;
-use super::{Cell, Figure, Heading, Histogram, Page, Row, RunDetail, Table, pictures, reading};
-use crate::metrics::{ALL, Evaluation};
-use crate::report::{Variant, evaluation_warnings};
+use super::{Cell, Figure, Heading, Histogram, Page, Row, RunDetail, Table, reading};
+use crate::metrics::{ALL, DecisionRates, Disparity, Estimate, Evaluation};
+use crate::report::{Variant, Warning, evaluation_warnings};
 
 /// Groups that get a row and a picture, at most.
 const MOST_GROUPS: usize = 12;
 
+/// What a page of predictions shows beside their figures; all of it may be left out.
+#[derive(Debug, Clone, Default)]
+pub struct EvaluationExtras {
+    /// Groups of the rows, by name.
+    pub groups: Vec<(String, Evaluation, Option<DecisionRates>)>,
+    /// The class that the decisions of the groups are for, and how far they lie apart.
+    pub disparity: Option<(String, Disparity)>,
+    /// Names of the classes.
+    pub class_names: Vec<String>,
+    /// Confidences of the rows that were right, and of those that were wrong.
+    pub outcomes: Option<(Histogram, Histogram)>,
+    /// Margins of the logits.
+    pub margins: Option<Histogram>,
+    /// What a calibration map makes of the predictions: its name, and the figures with it.
+    pub mapped: Option<(String, Evaluation)>,
+    /// Another model on the same rows.
+    pub other: Option<OtherModel>,
+    /// Warnings beyond those that the figures give.
+    pub warnings: Vec<Warning>,
+    /// Short facts under the title.
+    pub facts: Vec<(String, String)>,
+    /// The settings of the evaluation.
+    pub configuration: Vec<(String, String)>,
+}
+
+/// Another model, compared with the first row by row.
+#[derive(Debug, Clone)]
+pub struct OtherModel {
+    /// What it is called.
+    pub name: String,
+    /// Its figures.
+    pub evaluation: Evaluation,
+    /// Its figures less those of the first model.
+    pub differences: Vec<ModelDifference>,
+}
+
+/// One figure of another model less that of the first.
+#[derive(Debug, Clone)]
+pub struct ModelDifference {
+    /// The metric.
+    pub metric: String,
+    /// The mean difference by row.
+    pub difference: f64,
+    /// Its 95 % interval.
+    pub ci: Option<[f64; 2]>,
+    /// The two-sided p-value of no difference.
+    pub p_value: Option<f64>,
+}
+
+impl ModelDifference {
+    /// Whether the other model is better, if more than chance says so.
+    pub fn better(&self) -> Option<bool> {
+        let [low, high] = self.ci?;
+        let higher_is_better = ALL.iter().find(|metric| metric.name == self.metric)?.higher_is_better?;
+        (low > 0.0 || high < 0.0).then_some((low > 0.0) == higher_is_better)
+    }
+
+    /// What the difference says about models of these names, if it is more than chance.
+    pub fn sentence(&self, other: &str, first: &str) -> Option<String> {
+        let [low, high] = self.ci?;
+        let better = if self.better()? { "better" } else { "worse" };
+        Some(format!(
+            "{other} has a {better} {} than {first}: {} ({} to {}).",
+            self.metric.replace('_', " "),
+            signed(self.difference, 4),
+            signed(low, 4),
+            signed(high, 4)
+        ))
+    }
+}
+
 impl Page {
-    /// The page of predictions called `name`, with the evaluations of groups of their rows, if there are any.
-    pub fn evaluation(
-        name: &str,
-        evaluation: &Evaluation,
-        groups: &[(String, Evaluation)],
-        margins: Option<&Histogram>,
-        facts: Vec<(String, String)>,
-        configuration: Vec<(String, String)>,
-    ) -> Self {
-        let mut tables = vec![metrics_table(evaluation)];
-        if !groups.is_empty() {
-            tables.push(groups_table(evaluation, groups));
+    /// The page of predictions called `name`.
+    pub fn evaluation(name: &str, evaluation: &Evaluation, extras: EvaluationExtras) -> Self {
+        let mut verdict = vec![honesty(evaluation), chance(evaluation)];
+        verdict.extend(extras.mapped.as_ref().map(|(map, mapped)| effect(map, evaluation, mapped)));
+        if let Some(other) = &extras.other {
+            verdict.extend(compared(name, other));
         }
+        let mut tables = vec![metrics_table(evaluation)];
+        if let Some(other) = &extras.other {
+            tables.push(comparison_table(name, evaluation, other));
+        }
+        if !extras.groups.is_empty() {
+            tables.push(groups_table(evaluation, &extras.groups));
+        }
+        if let Some((positive, disparity)) = &extras.disparity {
+            tables.push(decisions_table(positive, disparity, &extras.groups));
+        }
+        let mut warnings = evaluation_warnings(evaluation);
+        let figures = figures(name, evaluation, &extras);
+        warnings.extend(extras.warnings);
         Self {
             title: format!("How honest are the predictions in {}?", super::comparison::short_name(name)),
             lead: format!("{} rows with known labels were evaluated.", count(evaluation.n)),
-            facts,
-            verdict: vec![honesty(evaluation), chance(evaluation)],
+            facts: extras.facts,
+            verdict,
             explanation: reading::ECE.to_owned(),
             recommendation: Some(advice(evaluation)),
-            warnings: evaluation_warnings(evaluation),
+            warnings,
             tables,
-            figures: figures(evaluation, groups, margins),
-            configuration,
+            figures,
+            configuration: extras.configuration,
             glossary: reading::glossary(false),
         }
     }
+}
+
+/// What a map does to the calibration error.
+fn effect(map: &str, before: &Evaluation, after: &Evaluation) -> String {
+    let value = |evaluation: &Evaluation, name| fixed(evaluation.value(name), 3);
+    let null = after.metrics.get("ece").and_then(|ece| ece.null_value);
+    format!(
+        "With {map}, ECE goes from {} to {}{} and NLL from {} to {}.",
+        value(before, "ece"),
+        value(after, "ece"),
+        null.map_or(String::new(), |null| format!(" (by chance: {})", fixed(null, 3))),
+        value(before, "nll"),
+        value(after, "nll")
+    )
+}
+
+/// What the comparison with another model says.
+fn compared(name: &str, other: &OtherModel) -> Vec<String> {
+    let said: Vec<String> =
+        other.differences.iter().filter_map(|difference| difference.sentence(&other.name, name)).collect();
+    if said.is_empty() {
+        return vec![format!(
+            "Between {} and {name} no difference is larger than chance would make it.",
+            other.name
+        )];
+    }
+    said
 }
 
 /// Whether, and in which direction, confidence is off.
@@ -137,8 +242,115 @@ fn metrics_table(evaluation: &Evaluation) -> Table {
     }
 }
 
+/// Both models' figures and what lies between.
+fn comparison_table(name: &str, first: &Evaluation, other: &OtherModel) -> Table {
+    let rows = ALL
+        .iter()
+        .filter(|metric| {
+            first.metrics.contains_key(metric.name) && other.evaluation.metrics.contains_key(metric.name)
+        })
+        .map(|metric| {
+            let number = |value: f64| Cell::number(fixed(value, decimals(metric.name)), value);
+            let difference = other.differences.iter().find(|difference| difference.metric == metric.name);
+            let dash = || Cell::text("–");
+            let optional =
+                |value: Option<f64>| value.map_or_else(dash, |value| Cell::number(fixed(value, 3), value));
+            Row {
+                cells: vec![
+                    Cell::text(metric_title(metric.name)),
+                    number(first.value(metric.name)),
+                    number(other.evaluation.value(metric.name)),
+                    difference.map_or_else(dash, |d| Cell::number(signed(d.difference, 4), d.difference)),
+                    difference
+                        .and_then(|d| d.ci)
+                        .map_or_else(dash, |ends| Cell::number(range(ends, 4), ends[0])),
+                    optional(difference.and_then(|d| d.p_value)),
+                    Cell::text(match difference.and_then(ModelDifference::better) {
+                        Some(true) => "better",
+                        Some(false) => "worse",
+                        None => "",
+                    }),
+                ],
+                recommended: false,
+            }
+        })
+        .collect();
+    let headings = [
+        ("Measure".to_owned(), ""),
+        (shortened(super::comparison::short_name(name), 24), "the first model"),
+        (shortened(super::comparison::short_name(&other.name), 24), "the other model"),
+        ("Difference".to_owned(), "the other less the first, mean over the rows"),
+        ("95 %".to_owned(), "where the difference would probably lie on other rows of the same kind"),
+        ("p".to_owned(), "two-sided, of no difference"),
+        ("The other is".to_owned(), "only where the difference is more than chance"),
+    ];
+    Table {
+        title: "Compared with another model".to_owned(),
+        note: "Both models were judged on the same rows, so their figures are paired by row. Measures that are no mean over rows have no paired interval.".to_owned(),
+        headings: headings.iter().map(|(name, explanation)| Heading::new(name, explanation)).collect(),
+        rows,
+    }
+}
+
+/// The rates of the decisions of every group.
+fn decisions_table(
+    positive: &str,
+    disparity: &Disparity,
+    groups: &[(String, Evaluation, Option<DecisionRates>)],
+) -> Table {
+    let rate = |rate: &Option<Estimate>| match rate.as_ref().and_then(|rate| Some((rate, rate.value?))) {
+        Some((estimate, value)) => {
+            let cell = Cell::number(fixed(value, 3), value);
+            estimate.ci.map_or(cell.clone(), |ends| cell.with_below(range(ends, 3)))
+        }
+        None => Cell::text("–"),
+    };
+    let rows = groups.iter().take(1000).filter_map(|(name, evaluation, rates)| {
+        let rates = rates.as_ref()?;
+        Some(Row {
+            cells: vec![
+                Cell::text(shortened(name, 80)),
+                Cell::number(count(evaluation.n), evaluation.n as f64),
+                rate(&rates.selection_rate),
+                rate(&rates.true_positive_rate),
+                rate(&rates.false_positive_rate),
+                rate(&rates.false_negative_rate),
+            ],
+            recommended: false,
+        })
+    });
+    let apart: Vec<String> = [
+        ("demographic parity difference", disparity.demographic_parity_difference),
+        ("demographic parity ratio", disparity.demographic_parity_ratio),
+        ("equal opportunity difference", disparity.equal_opportunity_difference),
+        ("equalised odds difference", disparity.equalised_odds_difference),
+        ("equalised odds ratio", disparity.equalised_odds_ratio),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("{name} {}", fixed(value?, 3))))
+    .collect();
+    Table {
+        title: format!("Decisions for {} by group", shortened(positive, 40)),
+        note: format!(
+            "Between the groups: {}. Smoothing is no means to fairness: it shrinks differences of scores and leaves decisions as they are.",
+            apart.join(", ")
+        ),
+        headings: [
+            ("Group", ""),
+            ("Rows", ""),
+            ("Selected", "share of the rows that are decided for"),
+            ("True positives", "share of the rows of the class that are decided for"),
+            ("False positives", "share of the other rows that are decided for"),
+            ("False negatives", "share of the rows of the class that are not decided for"),
+        ]
+        .map(|(name, explanation)| Heading::new(name, explanation))
+        .to_vec(),
+        rows: rows.collect(),
+    }
+}
+
 /// A row for the whole and one for each group.
-fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation)]) -> Table {
+fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation, Option<DecisionRates>)]) -> Table {
     let headings =
         ["Group", "Rows", "Accuracy", "ECE", "ECE, 95 %", "if calibrated", "gap", "NLL", "Brier", "AURC"];
     let row = |name: &str, evaluation: &Evaluation| {
@@ -167,7 +379,7 @@ fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation)]) -> Table {
         }
     };
     let mut rows = vec![row("all rows", whole)];
-    rows.extend(groups.iter().take(1000).map(|(name, evaluation)| row(name, evaluation)));
+    rows.extend(groups.iter().take(1000).map(|(name, evaluation, _)| row(name, evaluation)));
     Table {
         title: "By group".to_owned(),
         note: "A model can be honest on the whole and dishonest in a group. Small groups have wide intervals and a high ECE by chance: compare with the column “if calibrated”.".to_owned(),
@@ -176,11 +388,7 @@ fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation)]) -> Table {
     }
 }
 
-fn figures(
-    evaluation: &Evaluation,
-    groups: &[(String, Evaluation)],
-    margins: Option<&Histogram>,
-) -> Vec<Figure> {
+fn figures(name: &str, evaluation: &Evaluation, extras: &EvaluationExtras) -> Vec<Figure> {
     let variant = Variant {
         loss: String::new(),
         target: String::new(),
@@ -199,7 +407,7 @@ fn figures(
         epochs: Vec::new(),
         confidence: None,
         confidence_after_temperature: None,
-        margins: margins.cloned(),
+        margins: extras.margins.clone(),
     };
     let setting = Setting {
         variant: &variant,
@@ -211,14 +419,36 @@ fn figures(
     let mut figures = Vec::new();
     if let Some(mut figure) = pictures::reliability(&settings, false) {
         figure.title = "Reliability".to_owned();
-        for (name, group) in groups.iter().take(MOST_GROUPS) {
+        for (name, group, _) in extras.groups.iter().take(MOST_GROUPS) {
             figure.panels.push(reliability_panel(shortened(name, 60), group, &[], AS_TRAINED));
+        }
+        if extras.groups.len() > MOST_GROUPS {
+            let n = extras.groups.len();
+            figure.caption.push_str(&format!(" Shown are {MOST_GROUPS} of {n} groups; the table has all."));
         }
         figures.push(figure);
     }
-    figures.extend(pictures::confidences(&settings));
+    if let Some(other) = &extras.other {
+        let names = (super::comparison::short_name(name), super::comparison::short_name(&other.name));
+        figures.push(pictures::two_models(
+            (names.0, evaluation, AS_TRAINED),
+            (names.1, &other.evaluation, OTHER_MODEL),
+        ));
+    }
+    figures
+        .extend(extras.mapped.as_ref().map(|(map, mapped)| pictures::effect_of_map(map, evaluation, mapped)));
+    match &extras.outcomes {
+        Some((right, wrong)) => figures.extend(pictures::outcomes(right, wrong)),
+        None => figures.extend(pictures::confidences(&settings)),
+    }
+    figures.extend(pictures::classes(evaluation, &extras.class_names));
+    figures.extend(pictures::risk_coverage(name, evaluation, extras.other.as_ref()));
     figures.extend(pictures::margins(&settings));
-    for panel in figures.iter_mut().flat_map(|figure| figure.panels.iter_mut().take(1)) {
+    for panel in figures
+        .iter_mut()
+        .filter(|figure| ["reliability", "margins", "confidence"].contains(&figure.name.as_str()))
+        .filter_map(|figure| figure.panels.first_mut())
+    {
         panel.title = "All rows".to_owned();
     }
     figures
