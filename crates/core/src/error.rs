@@ -254,6 +254,16 @@ pub enum Error {
         /// Which matrix.
         what: &'static str,
     },
+    /// Rows of one kind were given to an evaluation of another.
+    #[error(
+        "this evaluation takes rows of the kind {expected:?}, but was given {got:?}; make one for that kind"
+    )]
+    WrongKind {
+        /// The kind that it was made for.
+        expected: &'static str,
+        /// The kind that it was given.
+        got: &'static str,
+    },
     /// Two partial states that were made with different settings cannot be merged.
     #[error("these partial results cannot be merged: {what} differs ({left} and {right})")]
     Merge {

@@ -183,7 +183,9 @@ fn every_file_that_describes_a_method_is_in_its_registry() {
     let losses: Vec<&str> = candor::losses::ALL.iter().map(|entry| entry.info.name).collect();
     let targets: Vec<&str> = candor::targets::ALL.iter().map(|entry| entry.info.name).collect();
     let schedules: Vec<&str> = candor::schedules::ALL.iter().map(|entry| entry.info.name).collect();
+    let metrics: Vec<&str> = candor::metrics::ALL.iter().map(|metric| metric.name).collect();
     for (folder, kind, registered) in [
+        ("metrics", "MetricInfo", metrics),
         ("losses", "LossInfo", losses),
         ("targets", "TargetInfo", targets),
         ("schedules", "ScheduleInfo", schedules),

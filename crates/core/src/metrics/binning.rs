@@ -77,6 +77,14 @@ impl BinEdges {
         Ok(Self { edges, rule })
     }
 
+    /// Edges of bins that hold neighbouring rows: midway between the mean confidences of neighbours.
+    pub(crate) fn of_groups(bins: &[super::Bin]) -> Self {
+        let means: Vec<f64> = bins.iter().map(super::Bin::mean_confidence).collect();
+        let inner = means.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
+        let edges = std::iter::once(0.0).chain(inner).chain([1.0]).collect();
+        Self { edges, rule: EdgeRule::RightClosed }
+    }
+
     /// The rule.
     pub fn rule(&self) -> EdgeRule {
         self.rule

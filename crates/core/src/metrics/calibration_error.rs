@@ -24,16 +24,21 @@ pub enum CalibrationError {
     Maximum,
     /// RMSCE: root of the count-weighted mean of gap².
     RootMeanSquare,
+    /// Average CE: mean |gap| of the occupied bins, each counted alike.
+    Average,
 }
 
 impl CalibrationError {
     /// The number of these (count, gap) pairs.
-    fn of(self, gaps: &[(f64, f64)], n: f64) -> f64 {
+    pub(crate) fn of(self, gaps: &[(f64, f64)], n: f64) -> f64 {
         match self {
             CalibrationError::Expected => gaps.iter().map(|(w, gap)| w * gap.abs()).sum::<f64>() / n,
             CalibrationError::Maximum => gaps.iter().map(|(_, gap)| gap.abs()).fold(0.0, f64::max),
             CalibrationError::RootMeanSquare => {
                 (gaps.iter().map(|(w, gap)| w * gap * gap).sum::<f64>() / n).sqrt()
+            }
+            CalibrationError::Average => {
+                gaps.iter().map(|(_, gap)| gap.abs()).sum::<f64>() / gaps.len() as f64
             }
         }
     }
@@ -48,6 +53,8 @@ pub struct CalibrationErrors {
     pub maximum: Estimate,
     /// RMSCE.
     pub root_mean_square: Estimate,
+    /// Average CE.
+    pub average: Estimate,
     /// Mean confidence minus accuracy: positive for over-confidence.
     pub signed_gap: Estimate,
 }
@@ -67,10 +74,30 @@ impl CalibrationErrors {
     /// # Errors
     /// [`Error::Empty`] without rows.
     pub fn compute(table: &ReliabilityTable, seed: u64) -> Result<Self> {
+        Self::of(table, seed, true)
+    }
+
+    /// The errors, with intervals and null values only if these are wanted.
+    pub(crate) fn of(table: &ReliabilityTable, seed: u64, intervals: bool) -> Result<Self> {
+        if !intervals {
+            let value = |kind| Ok::<_, Error>(Estimate::plain(Self::value(table, kind)?));
+            return Ok(Self {
+                expected: value(CalibrationError::Expected)?,
+                maximum: value(CalibrationError::Maximum)?,
+                root_mean_square: value(CalibrationError::RootMeanSquare)?,
+                average: value(CalibrationError::Average)?,
+                signed_gap: signed_gap(table),
+            });
+        }
         let n = count(table)?;
         let observed = gaps(table);
         let spread: Vec<f64> = table.occupied().map(gap_variance).map(f64::sqrt).collect();
-        let kinds = [CalibrationError::Expected, CalibrationError::Maximum, CalibrationError::RootMeanSquare];
+        let kinds = [
+            CalibrationError::Expected,
+            CalibrationError::Maximum,
+            CalibrationError::RootMeanSquare,
+            CalibrationError::Average,
+        ];
 
         let mut around = vec![Vec::with_capacity(SIMULATIONS); kinds.len()];
         let mut stream = Stream::new(seed, "calibration interval", 0, 0);
@@ -105,39 +132,40 @@ impl CalibrationErrors {
             estimate
         });
         let mut next = || estimates.next().unwrap_or_else(|| Estimate::plain(f64::NAN));
-        let (expected, maximum, root_mean_square) = (next(), next(), next());
-        Ok(Self { expected, maximum, root_mean_square, signed_gap: signed_gap(table) })
+        let (expected, maximum, root_mean_square, average) = (next(), next(), next(), next());
+        Ok(Self { expected, maximum, root_mean_square, average, signed_gap: signed_gap(table) })
     }
 }
 
 fn count(table: &ReliabilityTable) -> Result<f64> {
     match table.count() {
         0 => Err(Error::Empty { what: "a calibration error", rows: 0, ignored: 0 }),
-        n => Ok(n as f64),
+        _ if table.weight() <= 0.0 => Err(Error::ZeroWeight { what: "a calibration error" }),
+        _ => Ok(table.weight()),
     }
 }
 
-/// (count, gap) of the occupied bins.
+/// (weight, gap) of the occupied bins.
 fn gaps(table: &ReliabilityTable) -> Vec<(f64, f64)> {
-    table.occupied().map(|bin| (bin.count as f64, bin.gap())).collect()
+    table.occupied().map(|bin| (bin.weight(), bin.gap())).collect()
 }
 
 /// Variance of a bin's gap: that of `correct - confidence` around its mean, over the count.
 ///
 /// One pseudo-row at the bin's own confidence keeps bins of few rows, all correct or all wrong, from
 /// claiming certainty.
-fn gap_variance(bin: &Bin) -> f64 {
-    let n = bin.count as f64;
-    let share = (bin.correct as f64 + bin.mean_confidence()) / (n + 1.0);
+pub(crate) fn gap_variance(bin: &Bin) -> f64 {
+    let n = bin.effective_count();
+    let share = (bin.accuracy() * n + bin.mean_confidence()) / (n + 1.0);
     let of_label = share * (1.0 - share);
-    let residual_square =
-        (bin.correct as f64 - 2.0 * bin.confidence_correct.value() + bin.confidence_squares.value()) / n;
-    let sample = (residual_square - bin.gap() * bin.gap()).max(0.0);
+    let mean_square = bin.accuracy()
+        + (bin.confidence_squares.value() - 2.0 * bin.confidence_correct.value()) / bin.weight();
+    let sample = (mean_square - bin.gap() * bin.gap()).max(0.0);
     of_label.max(sample) / n
 }
 
 /// Where the replicates lie around the observed value shows the bias; the interval is moved back by it.
-fn bias_corrected(value: f64, mut replicates: Vec<f64>, null_holds: bool) -> [f64; 2] {
+pub(crate) fn bias_corrected(value: f64, mut replicates: Vec<f64>, null_holds: bool) -> [f64; 2] {
     let mean = replicates.iter().sum::<f64>() / replicates.len() as f64;
     replicates.sort_unstable_by(f64::total_cmp);
     let centre = value - (mean - value);
@@ -162,7 +190,7 @@ impl NullBin {
                 let sum = bin.confidence.value();
                 NullBin::Rows { confidences, sum }
             }
-            None => NullBin::Normal { sd: bin.null_variance().sqrt() / bin.count as f64 },
+            None => NullBin::Normal { sd: (bin.null_variance() / bin.effective_count()).sqrt() },
         }
     }
 
@@ -178,18 +206,21 @@ impl NullBin {
 }
 
 /// Mean confidence minus accuracy with its normal interval and two-sided p-value by moments.
-fn signed_gap(table: &ReliabilityTable) -> Estimate {
-    let n = table.count() as f64;
+pub(crate) fn signed_gap(table: &ReliabilityTable) -> Estimate {
+    let n = table.weight();
     let sum = |f: fn(&Bin) -> f64| table.occupied().map(f).sum::<f64>();
-    let confidence = sum(|bin| bin.confidence.value());
-    let correct = sum(|bin| bin.correct as f64);
-    let squares =
-        sum(|bin| bin.confidence_squares.value() - 2.0 * bin.confidence_correct.value() + bin.correct as f64);
-    let mean = (confidence - correct) / n;
-    let ci = crate::statistics::mean_interval(mean, squares / n, table.count(), 0.95);
-    let mut estimate = Estimate::plain(mean).with_ci(ci, "t interval of the mean");
-    estimate.null_value = Some(0.0);
-    estimate
+    let mean = sum(|bin| bin.confidence.value() - bin.weight_correct()) / n;
+    let square = sum(|bin| {
+        bin.confidence_squares.value() - 2.0 * bin.confidence_correct.value() + bin.weight_correct()
+    });
+    // Effective counts of the bins add up as 1/n_eff = Σ (weight share)² / n_eff of the bin.
+    let inverse: f64 = table.occupied().map(|bin| (bin.weight() / n).powi(2) / bin.effective_count()).sum();
+    let ci = crate::statistics::mean_interval(mean, square / n, (1.0 / inverse).round() as u64, 0.95);
+    let null_variance = sum(|bin| bin.null_variance() * bin.weight()) / n * inverse;
+    let p_value = 2.0 * crate::statistics::normal_cdf(-(mean / null_variance.sqrt()).abs());
+    Estimate::plain(mean)
+        .with_ci(ci, "t interval of the mean")
+        .with_null(0.0, p_value.is_finite().then_some(p_value))
 }
 
 #[cfg(test)]

@@ -1,8 +1,44 @@
 //! Bins that hold equally many rows: the table behind the adaptive calibration error.
 
 use super::reliability::bin_of;
-use super::{Bin, BinEdges, RankedRows, ReliabilityTable};
+use super::{Bin, BinEdges, RankedRow, RankedRows, ReliabilityTable};
 use crate::error::{Result, check_range};
+use crate::statistics::quantile_sorted;
+
+/// Where bins of equally many rows are cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MassRule {
+    /// Where `numpy.array_split` cuts the sorted rows, rows of equal confidence in the earlier bin: ours, and
+    /// that of uncertainty-calibration (and of torch-uncertainty where no rows are tied).
+    #[default]
+    Split,
+    /// At linear quantiles, bins `(a, b]`: scikit-learn's `strategy="quantile"`.
+    QuantileRightClosed,
+    /// At linear quantiles, bins `[a, b)`: netcal's `equal_intervals=False`.
+    QuantileLeftClosed,
+    /// At `numpy.interp` of the sorted rows, bins `(a, b]` without the smallest row, as the code of Mukhoti
+    /// et al. (2020) and of margin-based label smoothing does it.
+    Interpolated,
+}
+
+impl std::str::FromStr for MassRule {
+    type Err = crate::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "split" => MassRule::Split,
+            "quantile_right_closed" => MassRule::QuantileRightClosed,
+            "quantile_left_closed" => MassRule::QuantileLeftClosed,
+            "interpolated" => MassRule::Interpolated,
+            _ => {
+                let known = ["split", "quantile_right_closed", "quantile_left_closed", "interpolated"];
+                return Err(crate::registry::unknown("rule of equal-mass bins", name, known));
+            }
+        })
+    }
+}
 
 /// The reliability table of `n_bins` equally filled bins (fewer if confidences coincide).
 ///
@@ -25,15 +61,66 @@ use crate::error::{Result, check_range};
 /// # Ok::<(), candor::Error>(())
 /// ```
 pub fn equal_mass_table(rows: &RankedRows, n_bins: usize) -> Result<ReliabilityTable> {
+    equal_mass_table_by(rows, n_bins, MassRule::Split)
+}
+
+/// [`equal_mass_table`] with the cuts of another tool.
+///
+/// # Errors
+/// [`Error::OutOfRange`](crate::Error::OutOfRange) for a number of bins outside `1..=100000`.
+pub fn equal_mass_table_by(rows: &RankedRows, n_bins: usize, rule: MassRule) -> Result<ReliabilityTable> {
     check_range("n_bins", n_bins as f64, 1.0, 100_000.0)?;
-    let rows = rows.ascending();
+    Ok(table_of(&rows.ascending(), n_bins, rule))
+}
+
+/// The table of rows in ascending order.
+pub(crate) fn table_of(rows: &[RankedRow], n_bins: usize, rule: MassRule) -> ReliabilityTable {
+    let bins: Vec<Bin> = match rule {
+        MassRule::Split => split(rows, n_bins),
+        _ => at_edges(rows, n_bins, rule),
+    };
+    ReliabilityTable::from_bins(BinEdges::of_groups(&bins), bins)
+}
+
+/// Bins between the edges that a rule puts at quantiles.
+fn at_edges(rows: &[RankedRow], n_bins: usize, rule: MassRule) -> Vec<Bin> {
+    let confidences: Vec<f64> = rows.iter().map(|row| row.confidence).collect();
+    let n = confidences.len() as f64;
+    let edge = |k: usize| match rule {
+        // numpy.interp over the places 0..n of the sorted rows, the last edge at place n.
+        MassRule::Interpolated => {
+            quantile_sorted(&confidences, k as f64 * n / n_bins as f64 / (n - 1.0).max(1.0))
+        }
+        _ => quantile_sorted(&confidences, k as f64 / n_bins as f64),
+    };
+    let mut bins = Vec::with_capacity(n_bins);
+    let mut start = match rule {
+        MassRule::Interpolated => confidences.partition_point(|c| *c <= edge(0)),
+        _ => 0,
+    };
+    for k in 1..=n_bins {
+        let upper = edge(k);
+        let end = match rule {
+            _ if k == n_bins => rows.len(),
+            MassRule::QuantileLeftClosed => confidences.partition_point(|c| *c < upper),
+            _ => confidences.partition_point(|c| *c <= upper),
+        };
+        if end > start {
+            bins.push(bin_of(&rows[start..end]));
+            start = end;
+        }
+    }
+    bins
+}
+
+fn split(rows: &[RankedRow], n_bins: usize) -> Vec<Bin> {
     let n = rows.len();
     let mut bins: Vec<Bin> = Vec::with_capacity(n_bins.min(n));
     let mut start = 0;
     for k in 1..=n_bins {
         // The first n % n_bins bins hold one row more.
         let mut end = k * (n / n_bins) + k.min(n % n_bins);
-        while end > 0 && end < n && rows[end].0 == rows[end - 1].0 {
+        while end > 0 && end < n && rows[end].confidence == rows[end - 1].confidence {
             end += 1;
         }
         if end > start {
@@ -41,8 +128,7 @@ pub fn equal_mass_table(rows: &RankedRows, n_bins: usize) -> Result<ReliabilityT
             start = end;
         }
     }
-    let edges = BinEdges::equal_width(bins.len().max(1), Default::default())?;
-    Ok(ReliabilityTable::from_bins(edges, bins))
+    bins
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub struct Estimate {
     /// Share of such simulated sets that score at least as badly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub p_value: Option<f64>,
+    /// What to know when reading the figure, such as where its interval is known to miss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
 }
 
 impl Estimate {
@@ -30,6 +33,7 @@ impl Estimate {
             ci_method: None,
             null_value: None,
             p_value: None,
+            note: None,
         }
     }
 
@@ -39,6 +43,19 @@ impl Estimate {
             self.ci = Some(ci);
             self.ci_method = Some(method.to_owned());
         }
+        self
+    }
+
+    /// With what perfectly calibrated predictions would score, and the share of such sets that score as badly.
+    pub fn with_null(mut self, null_value: f64, p_value: Option<f64>) -> Self {
+        self.null_value = Some(null_value);
+        self.p_value = p_value;
+        self
+    }
+
+    /// With a sentence on how to read it.
+    pub fn with_note(mut self, note: &str) -> Self {
+        self.note = Some(note.to_owned());
         self
     }
 

@@ -29,6 +29,24 @@ pub struct ExactSum {
 }
 
 impl ExactSum {
+    /// The sum of this many ones.
+    pub(crate) fn of_count(count: u64) -> Self {
+        Self { grid: i128::from(count) << 60, outliers: 0 }
+    }
+
+    /// The sum of one value.
+    pub(crate) fn of(value: f64) -> Self {
+        let mut sum = Self::default();
+        sum.add(value);
+        sum
+    }
+
+    /// Adds another sum so many times.
+    pub(crate) fn add_times(&mut self, other: &Self, times: u64) {
+        self.grid += other.grid * i128::from(times);
+        self.outliers += other.outliers * times;
+    }
+
     /// Adds one value.
     #[inline]
     pub fn add(&mut self, value: f64) {

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BinEdges, ExactSum};
+use super::{BinEdges, ExactSum, RankedRow};
 use crate::error::{Error, Result};
-use crate::statistics::wilson;
 
 /// A bin keeps its confidences themselves up to this number, for the exact simulation of small bins.
 const KEPT: usize = 128;
@@ -22,8 +21,18 @@ pub struct Bin {
     pub confidence_squares: ExactSum,
     /// Σ confidence of the correct rows.
     pub confidence_correct: ExactSum,
-    /// The confidences, while they are few.
+    /// The confidences, while they are few and no row has a weight other than 1.
     kept: Option<Vec<f64>>,
+    /// Kept from the first weight that is not 1; the sums of confidences are weighted then.
+    weights: Option<Box<BinWeights>>,
+}
+
+/// Weights of one bin: Σ w, Σ w of the correct rows, Σ w².
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct BinWeights {
+    weight: ExactSum,
+    correct: ExactSum,
+    square: ExactSum,
 }
 
 impl Default for Bin {
@@ -35,6 +44,7 @@ impl Default for Bin {
             confidence_squares: ExactSum::default(),
             confidence_correct: ExactSum::default(),
             kept: Some(Vec::new()),
+            weights: None,
         }
     }
 }
@@ -42,6 +52,11 @@ impl Default for Bin {
 impl Bin {
     #[inline]
     fn update(&mut self, confidence: f64, correct: bool) {
+        if let Some(weights) = &mut self.weights {
+            weights.weight.add(1.0);
+            weights.square.add(1.0);
+            weights.correct.add(f64::from(u8::from(correct)));
+        }
         self.count += 1;
         self.confidence.add(confidence);
         self.confidence_squares.add(confidence * confidence);
@@ -54,7 +69,39 @@ impl Bin {
         }
     }
 
+    fn update_weighted(&mut self, confidence: f64, correct: bool, weight: f64) {
+        if weight == 1.0 {
+            return self.update(confidence, correct);
+        }
+        let weights = self.weights_mut();
+        weights.weight.add(weight);
+        weights.square.add(weight * weight);
+        if correct {
+            weights.correct.add(weight);
+            self.correct += 1;
+            self.confidence_correct.add(weight * confidence);
+        }
+        self.count += 1;
+        self.confidence.add(weight * confidence);
+        self.confidence_squares.add(weight * confidence * confidence);
+        self.kept = None;
+    }
+
+    /// The weight sums, which for rows of weight 1 follow from the counts.
+    fn weights_mut(&mut self) -> &mut BinWeights {
+        let count = ExactSum::of_count(self.count);
+        let correct = ExactSum::of_count(self.correct);
+        self.weights.get_or_insert_with(|| Box::new(BinWeights { weight: count, correct, square: count }))
+    }
+
     fn merge(&mut self, other: &Self) {
+        if self.weights.is_some() || other.weights.is_some() {
+            let theirs = *other.clone().weights_mut();
+            let mine = self.weights_mut();
+            mine.weight.merge(&theirs.weight);
+            mine.correct.merge(&theirs.correct);
+            mine.square.merge(&theirs.square);
+        }
         self.count += other.count;
         self.correct += other.correct;
         self.confidence.merge(&other.confidence);
@@ -69,14 +116,37 @@ impl Bin {
         };
     }
 
-    /// Mean confidence; NaN for an empty bin.
-    pub fn mean_confidence(&self) -> f64 {
-        self.confidence.value() / self.count as f64
+    /// Total weight: the number of rows where no weights were given.
+    pub fn weight(&self) -> f64 {
+        self.weights.as_ref().map_or(self.count as f64, |weights| weights.weight.value())
     }
 
-    /// Share of correct rows; NaN for an empty bin.
+    /// Weight of the correct rows.
+    pub fn weight_correct(&self) -> f64 {
+        self.weights.as_ref().map_or(self.correct as f64, |weights| weights.correct.value())
+    }
+
+    /// (Σ w)² / Σ w²: the number of rows of equal weight that would say as much.
+    pub fn effective_count(&self) -> f64 {
+        self.weights.as_ref().map_or(self.count as f64, |weights| {
+            let weight = weights.weight.value();
+            if weight > 0.0 { weight * weight / weights.square.value() } else { 0.0 }
+        })
+    }
+
+    /// Mean confidence; NaN for an empty bin.
+    pub fn mean_confidence(&self) -> f64 {
+        self.confidence.value() / self.weight()
+    }
+
+    /// Share of correct rows, by weight; NaN for an empty bin.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.count as f64
+        self.weight_correct() / self.weight()
+    }
+
+    /// 95 % interval of the share: Wilson's, at the effective count where rows are weighted.
+    pub fn accuracy_interval(&self) -> [f64; 2] {
+        crate::statistics::wilson_share(self.accuracy(), self.effective_count(), 0.95)
     }
 
     /// accuracy - confidence; NaN for an empty bin.
@@ -91,9 +161,20 @@ impl Bin {
         Some(kept)
     }
 
-    /// Σ c(1-c): the variance of the number of correct rows if the confidences were true.
+    /// Mean of c(1-c): the variance of one row's correctness if the confidences were true.
     pub fn null_variance(&self) -> f64 {
-        (self.confidence.value() - self.confidence_squares.value()).max(0.0)
+        ((self.confidence.value() - self.confidence_squares.value()) / self.weight()).max(0.0)
+    }
+
+    /// Variance of the confidences within the bin.
+    pub fn confidence_variance(&self) -> f64 {
+        let mean = self.mean_confidence();
+        (self.confidence_squares.value() / self.weight() - mean * mean).max(0.0)
+    }
+
+    /// Covariance of confidence and correctness within the bin.
+    pub fn covariance(&self) -> f64 {
+        self.confidence_correct.value() / self.weight() - self.mean_confidence() * self.accuracy()
     }
 }
 
@@ -149,6 +230,39 @@ impl ReliabilityTable {
         self.bins[self.edges.bin(confidence)].update(confidence, correct);
     }
 
+    /// Adds one row with a weight, finite and not negative: it counts w times in every mean.
+    pub fn update_weighted(&mut self, confidence: f64, correct: bool, weight: f64) {
+        self.bins[self.edges.bin(confidence)].update_weighted(confidence, correct, weight);
+    }
+
+    /// Adds `count` equal rows, `correct` of them correct, at the cost of one (for rows that come counted).
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for more correct rows than rows.
+    pub fn update_many(&mut self, confidence: f64, count: u64, correct: u64) -> Result<()> {
+        crate::error::check_range("correct", correct as f64, 0.0, count as f64)?;
+        let (confidence_grid, square_grid) =
+            (ExactSum::of(confidence), ExactSum::of(confidence * confidence));
+        let bin = &mut self.bins[self.edges.bin(confidence)];
+        // The first rows one by one, so that small bins keep their confidences and weights.
+        let single = count.min(KEPT as u64 + 1);
+        let (right, wrong) = (correct.min(single), single - correct.min(single));
+        (0..right).for_each(|_| bin.update(confidence, true));
+        (0..wrong).for_each(|_| bin.update(confidence, false));
+        let (rest, rest_correct) = (count - single, correct - right);
+        bin.count += rest;
+        bin.correct += rest_correct;
+        bin.confidence.add_times(&confidence_grid, rest);
+        bin.confidence_squares.add_times(&square_grid, rest);
+        bin.confidence_correct.add_times(&confidence_grid, rest_correct);
+        if let Some(weights) = &mut bin.weights {
+            weights.weight.merge(&ExactSum::of_count(rest));
+            weights.square.merge(&ExactSum::of_count(rest));
+            weights.correct.merge(&ExactSum::of_count(rest_correct));
+        }
+        Ok(())
+    }
+
     /// Adds the rows of another table.
     ///
     /// # Errors
@@ -166,9 +280,14 @@ impl ReliabilityTable {
         &self.bins
     }
 
-    /// The bins that hold a row.
+    /// The bins that hold a row of any weight.
     pub fn occupied(&self) -> impl Iterator<Item = &Bin> {
-        self.bins.iter().filter(|bin| bin.count > 0)
+        self.bins.iter().filter(|bin| bin.weight() > 0.0)
+    }
+
+    /// Total weight: the number of rows where no weights were given.
+    pub fn weight(&self) -> f64 {
+        self.bins.iter().map(Bin::weight).sum()
     }
 
     /// Number of rows.
@@ -183,14 +302,14 @@ impl ReliabilityTable {
             .enumerate()
             .map(|(i, bin)| {
                 let (low, high) = self.edges.range(i);
-                let some = bin.count > 0;
+                let some = bin.weight() > 0.0;
                 ReliabilityBin {
                     low,
                     high,
                     count: bin.count,
                     confidence: some.then(|| bin.mean_confidence()),
                     accuracy: some.then(|| bin.accuracy()),
-                    accuracy_ci: some.then(|| wilson(bin.correct, bin.count, 0.95)),
+                    accuracy_ci: some.then(|| bin.accuracy_interval()),
                 }
             })
             .collect()
@@ -198,9 +317,9 @@ impl ReliabilityTable {
 }
 
 /// Puts rows of one bin together.
-pub(crate) fn bin_of(rows: &[(f64, bool)]) -> Bin {
+pub(crate) fn bin_of(rows: &[RankedRow]) -> Bin {
     let mut bin = Bin::default();
-    rows.iter().for_each(|&(confidence, correct)| bin.update(confidence, correct));
+    rows.iter().for_each(|row| bin.update_weighted(row.confidence, row.correct, row.weight));
     bin
 }
 

@@ -17,18 +17,45 @@ pub struct RowScore {
     pub nll: f64,
     /// Σ over classes of (p - onehot)², in [0, 2].
     pub brier: f64,
+    /// Number of classes placed before the label: 0 if it is predicted; ties go to the smaller index.
+    pub rank: usize,
+    /// Entropy of the probabilities, in nats, in [0, ln K].
+    pub entropy: f64,
 }
 
 /// Makes [`RowScore`]s; keeps the scratch row between calls.
 ///
 /// Softmax is computed in double precision with a fixed order of operations, so scores have the
 /// same bits on every machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Scorer {
     exps: Vec<f64>,
+    sum: f64,
+    /// Whether the entropy is wanted; it is left at 0 otherwise, since it takes a logarithm for each class.
+    entropy: bool,
+}
+
+impl Default for Scorer {
+    fn default() -> Self {
+        Self::new(true)
+    }
 }
 
 impl Scorer {
+    /// A scorer that leaves out the entropy unless it is wanted.
+    pub(crate) fn new(entropy: bool) -> Self {
+        Self { exps: Vec::new(), sum: 1.0, entropy }
+    }
+
+    /// The probabilities of the row that was scored last.
+    pub(crate) fn probabilities(&mut self) -> &[f64] {
+        if self.sum != 1.0 {
+            self.exps.iter_mut().for_each(|e| *e /= self.sum);
+            self.sum = 1.0;
+        }
+        &self.exps
+    }
+
     /// Scores a row of logits against a label below `logits.len()`.
     ///
     /// # Errors
@@ -53,20 +80,45 @@ impl Scorer {
         self.exps.extend(logits.iter().map(|z| math::exp(z.to_f64() - max)));
         let sum = sum_in_lanes(&self.exps, |e| e);
         let squares = sum_in_lanes(&self.exps, |e| e * e);
+        self.sum = sum;
         let label_share = self.exps[label] / sum;
+        let ln_sum = math::ln(sum);
+        let entropy = if self.entropy {
+            let shifted = logits.iter().map(|z| z.to_f64() - max);
+            let products = self.exps.iter().zip(shifted).map(|(e, z)| if *e > 0.0 { e * z } else { 0.0 });
+            (ln_sum - products.sum::<f64>() / sum).max(0.0)
+        } else {
+            0.0
+        };
         Ok(RowScore {
             predicted,
             confidence: 1.0 / sum,
             correct: predicted == label,
-            nll: math::ln(sum) - (logits[label].to_f64() - max),
+            nll: ln_sum - (logits[label].to_f64() - max),
             brier: squares / (sum * sum) - 2.0 * label_share + 1.0,
+            rank: rank(logits, label),
+            entropy,
         })
+    }
+
+    /// The decision alone, for evaluations that read neither likelihood nor distances; those stand at 0.
+    #[inline]
+    pub(crate) fn top<T: Scalar>(probs: &[T], label: usize) -> RowScore {
+        let (mut predicted, mut best) = (0, f64::NEG_INFINITY);
+        for (class, p) in probs.iter().enumerate() {
+            if p.to_f64() > best {
+                (predicted, best) = (class, p.to_f64());
+            }
+        }
+        let correct = predicted == label;
+        RowScore { predicted, confidence: best, correct, nll: 0.0, brier: 0.0, rank: 0, entropy: 0.0 }
     }
 
     /// Scores a checked row of probabilities against a label below `probs.len()`.
     pub fn probs<T: Scalar>(&mut self, probs: &[T], label: usize) -> RowScore {
         self.exps.clear();
         self.exps.extend(probs.iter().map(|p| p.to_f64()));
+        self.sum = 1.0;
         let mut predicted = 0;
         for (class, p) in self.exps.iter().enumerate() {
             if *p > self.exps[predicted] {
@@ -80,8 +132,22 @@ impl Scorer {
             correct: predicted == label,
             nll: -math::ln(of_label),
             brier: sum_in_lanes(&self.exps, |p| p * p) - 2.0 * of_label + 1.0,
+            rank: rank(probs, label),
+            entropy: if self.entropy { entropy(&self.exps) } else { 0.0 },
         }
     }
+}
+
+/// Number of classes that come before `label` in descending order, the smaller index first among equals.
+fn rank<T: Scalar>(values: &[T], label: usize) -> usize {
+    let own = values[label].to_f64();
+    let ahead = values[..label].iter().filter(|value| value.to_f64() >= own).count();
+    ahead + values[label + 1..].iter().filter(|value| value.to_f64() > own).count()
+}
+
+/// -Σ p ln p, in nats; a probability of 0 adds nothing.
+pub(crate) fn entropy(probs: &[f64]) -> f64 {
+    -probs.iter().map(|p| if *p > 0.0 { p * math::ln(*p) } else { 0.0 }).sum::<f64>()
 }
 
 /// Sums in eight lanes, combined in a fixed order: vectorises, with the same bits at any vector width.
@@ -114,6 +180,8 @@ mod tests {
             let a = scorer.logits(0, &logits, label).unwrap();
             let b = scorer.probs(&probs, label);
             assert_eq!((a.predicted, a.correct), (b.predicted, b.correct));
+            assert_eq!(a.rank, b.rank);
+            assert!((a.entropy - b.entropy).abs() < 1e-14);
             for (x, y) in [(a.confidence, b.confidence), (a.nll, b.nll), (a.brier, b.brier)] {
                 assert!((x - y).abs() < 1e-14);
             }
@@ -121,6 +189,18 @@ mod tests {
         let score = scorer.logits(0, &logits, 0).unwrap();
         assert!((score.nll - 0.352_405_938_1).abs() < 1e-10);
         assert!((score.brier - 0.125_097_671_8).abs() < 1e-10);
+    }
+
+    #[test]
+    fn ranks_and_entropies_by_hand() {
+        let mut scorer = Scorer::default();
+        let probs = [0.25, 0.25, 0.5, 0.0];
+        assert_eq!([0, 1, 2, 3].map(|label| scorer.probs(&probs, label).rank), [1, 2, 0, 3]);
+        // Half at ln 2, two quarters at ln 4.
+        assert!((scorer.probs(&probs, 0).entropy - 1.5 * 2.0_f64.ln()).abs() < 1e-15);
+        let masked = scorer.logits(0, &[0.0, f64::NEG_INFINITY, 0.0], 2).unwrap();
+        assert!((masked.entropy - 2.0_f64.ln()).abs() < 1e-15);
+        assert_eq!(masked.rank, 1);
     }
 
     #[test]

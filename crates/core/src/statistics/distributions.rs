@@ -56,7 +56,7 @@ pub fn normal_quantile(p: f64) -> f64 {
 }
 
 /// Distribution function of the standard normal, through the regularised incomplete gamma function.
-fn normal_cdf(x: f64) -> f64 {
+pub fn normal_cdf(x: f64) -> f64 {
     let half = 0.5 * incomplete_gamma_half(x * x / 2.0);
     if x >= 0.0 { 0.5 + half } else { 0.5 - half }
 }
@@ -165,6 +165,11 @@ fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
         }
     }
     h
+}
+
+/// ln B(a, b) for a, b > 0: the logarithm of the Beta function.
+pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
+    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
 /// ln Γ(x) for x > 0 (Lanczos, g = 7, nine terms).

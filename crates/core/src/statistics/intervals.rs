@@ -13,8 +13,16 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> [f64; 2] {
     if n == 0 {
         return [0.0, 1.0];
     }
+    wilson_share(successes as f64 / n as f64, n as f64, level)
+}
+
+/// [`wilson`] of a share and a number of trials that need not be whole, such as the effective number of
+/// weighted rows; the whole range for no trials.
+pub fn wilson_share(p: f64, n: f64, level: f64) -> [f64; 2] {
+    if p.is_nan() || n.is_nan() || n <= 0.0 {
+        return [0.0, 1.0];
+    }
     let z = normal_quantile(0.5 + level / 2.0);
-    let (n, p) = (n as f64, successes as f64 / n as f64);
     let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
     let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // At the ends the formula gives 0 and 1 up to rounding.

@@ -3,6 +3,7 @@
 mod distributions;
 mod intervals;
 
-pub use distributions::{normal_quantile, student_t_cdf, student_t_quantile};
+pub(crate) use distributions::ln_beta;
+pub use distributions::{normal_cdf, normal_quantile, student_t_cdf, student_t_quantile};
 pub use intervals::PairedDifference;
-pub use intervals::{mean_interval, paired_t, quantile_sorted, wilson};
+pub use intervals::{mean_interval, paired_t, quantile_sorted, wilson, wilson_share};
