@@ -1,7 +1,7 @@
 //! The figures of an evaluation, collected from tensors batch by batch.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, Scorer};
+use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, InputKind};
 use candor::{Labels, Logits, Scalar};
 
 use crate::error::{Error, Result};
@@ -31,8 +31,8 @@ use crate::loss_module::read_labels;
 pub struct EvaluationMetric {
     options: EvaluationOptions,
     ignore_index: Option<i64>,
-    evaluator: Evaluator,
-    scorer: Scorer,
+    /// From the first batch on, which tells the number of classes.
+    evaluator: Option<Evaluator>,
 }
 
 impl EvaluationMetric {
@@ -41,8 +41,9 @@ impl EvaluationMetric {
     /// # Errors
     /// Those of [`Evaluator::new`].
     pub fn new(options: EvaluationOptions) -> Result<Self> {
-        let evaluator = Evaluator::new(options)?;
-        Ok(Self { options, ignore_index: None, evaluator, scorer: Scorer::default() })
+        // Looks at the options before a training has begun.
+        Evaluator::new(options)?;
+        Ok(Self { options, ignore_index: None, evaluator: None })
     }
 
     /// Leaves out the rows with this target.
@@ -55,7 +56,7 @@ impl EvaluationMetric {
     ///
     /// # Errors
     /// [`candor::Error::Shape`] for another number of targets than rows, [`candor::Error::LabelOutOfRange`] and
-    /// those of [`Scorer::logits`]; then none of the batch's rows counts.
+    /// those of [`Evaluator::update_logits`]; then none of the batch's rows counts.
     pub fn update(&mut self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Result<()> {
         let [_, n_classes] = logits.dims();
         let targets = read_labels(targets)?;
@@ -76,18 +77,20 @@ impl EvaluationMetric {
             let what = "targets (one for each row of logits)";
             return Err(candor::Error::Shape { what, expected: logits.n_rows(), got: labels.len() }.into());
         }
-        let mut batch = Evaluator::new(self.options)?;
-        for row in 0..labels.len() {
-            if let Some(label) = labels.get(row) {
-                batch.update(self.scorer.logits(row, logits.row(row), label)?);
-            }
+        let empty =
+            || Evaluator::with_kind(InputKind::Classes { n_classes: labels.n_classes() }, self.options);
+        let mut batch = empty()?;
+        batch.update_logits(logits, labels, None)?;
+        match &mut self.evaluator {
+            Some(evaluator) => evaluator.merge(&batch)?,
+            none => *none = Some(batch),
         }
-        Ok(self.evaluator.merge(&batch)?)
+        Ok(())
     }
 
     /// Number of rows that count so far.
     pub fn count(&self) -> u64 {
-        self.evaluator.count()
+        self.evaluator.as_ref().map_or(0, Evaluator::count)
     }
 
     /// The figures of all rows so far.
@@ -95,16 +98,15 @@ impl EvaluationMetric {
     /// # Errors
     /// [`candor::Error::Empty`] without rows.
     pub fn compute(&self) -> Result<Evaluation> {
-        Ok(self.evaluator.compute()?)
+        match &self.evaluator {
+            Some(evaluator) => Ok(evaluator.compute()?),
+            None => Err(candor::Error::Empty { what: "an evaluation", rows: 0, ignored: 0 }.into()),
+        }
     }
 
     /// Forgets all rows, for the next epoch.
-    ///
-    /// # Errors
-    /// None that [`new`](Self::new) did not give already.
-    pub fn reset(&mut self) -> Result<()> {
-        self.evaluator = Evaluator::new(self.options)?;
-        Ok(())
+    pub fn reset(&mut self) {
+        self.evaluator = None;
     }
 }
 

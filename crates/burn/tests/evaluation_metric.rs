@@ -1,7 +1,8 @@
 //! The metric over tensors against the core on the same rows.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use candor::metrics::{EvaluationOptions, Evaluator, Scorer};
+use candor::metrics::{EvaluationOptions, Evaluator, InputKind};
+use candor::{Labels, Logits};
 use candor_burn::{Error, EvaluationMetric};
 
 const CLASSES: usize = 5;
@@ -16,19 +17,15 @@ fn batches_give_the_figures_of_the_core_to_the_last_bit() {
     let (logits, labels) = rows(300);
     let device = Device::flex();
     for dtype in [DType::F32, DType::F64] {
-        let mut core = Evaluator::new(EvaluationOptions::default()).unwrap();
-        let mut scorer = Scorer::default();
-        for (row, label) in labels.iter().enumerate().filter(|(_, label)| **label >= 0) {
-            let row_logits = &logits[row * CLASSES..(row + 1) * CLASSES];
-            let score = match dtype {
-                DType::F64 => scorer.logits(row, row_logits, *label as usize),
-                _ => {
-                    let narrow: Vec<f32> = row_logits.iter().map(|z| *z as f32).collect();
-                    scorer.logits(row, &narrow, *label as usize)
-                }
-            };
-            core.update(score.unwrap());
+        let kind = InputKind::Classes { n_classes: CLASSES };
+        let mut core = Evaluator::with_kind(kind, EvaluationOptions::default()).unwrap();
+        let targets = Labels::with_ignore(&labels, CLASSES, Some(-100)).unwrap();
+        let narrow: Vec<f32> = logits.iter().map(|z| *z as f32).collect();
+        match dtype {
+            DType::F64 => core.update_logits(Logits::new(&logits, CLASSES).unwrap(), targets, None),
+            _ => core.update_logits(Logits::new(&narrow, CLASSES).unwrap(), targets, None),
         }
+        .unwrap();
         let want = core.compute().unwrap();
         for batch in [1, 64, 300] {
             let options = EvaluationOptions::default();
@@ -65,6 +62,6 @@ fn a_refused_batch_leaves_nothing_behind() {
     assert!(matches!(metric.compute(), Err(Error::Loss(candor::Error::Empty { .. }))));
     update(&mut metric, fine, &[0, 0]).unwrap();
     assert_eq!(metric.count(), 2);
-    metric.reset().unwrap();
+    metric.reset();
     assert_eq!(metric.count(), 0);
 }

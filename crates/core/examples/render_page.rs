@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut margins = Histogram::new(0.0, 12.0, 24);
         (0..1000).for_each(|i| margins.add(f64::from(i).sqrt() / 3.0));
         let extras = EvaluationExtras {
-            groups: vec![("first <group>".to_owned(), run.test.clone(), None)],
+            groups: vec![("first <group>".to_owned(), run.test.clone())],
             margins: Some(margins),
             facts,
             ..EvaluationExtras::default()

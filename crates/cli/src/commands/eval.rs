@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candor::metrics::{DecisionRates, Disparity, Evaluation, EvaluationOptions, MetricSet};
-use candor::report::page::{EvaluationExtras, ModelDifference, OtherModel, Page};
+use candor::metrics::{Evaluation, EvaluationOptions, Fairness, MetricSet, PairedEstimate};
+use candor::report::page::{EvaluationExtras, OtherModel, Page, differences_in_words};
 use candor::report::{Warning, evaluation_warnings, group_warnings};
 use candor_recipes::Error;
 use candor_recipes::predictions::{
-    self, BadRows, ClassNames, Difference, Evaluated, Fields, Format, InputKind, Request, Stream, evaluate,
+    self, BadRows, ClassNames, Evaluated, Fields, Format, InputKind, Request, Stream, evaluate,
 };
 use serde::Serialize;
 
@@ -32,8 +32,8 @@ struct EvalDocument<'a> {
     evaluation: &'a Evaluation,
     ignored: u64,
     bad: &'a BadRows,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    groups: BTreeMap<&'a str, GroupDocument<'a>>,
+    #[serde(skip_serializing_if = "no_groups")]
+    groups: &'a BTreeMap<String, Evaluation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worst_group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,25 +46,17 @@ struct EvalDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct GroupDocument<'a> {
-    #[serde(flatten)]
-    evaluation: &'a Evaluation,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decisions: Option<&'a DecisionRates>,
-}
-
-#[derive(Serialize)]
 struct FairnessDocument<'a> {
     positive: &'a str,
     #[serde(flatten)]
-    disparity: &'a Disparity,
+    fairness: &'a Fairness,
 }
 
 #[derive(Serialize)]
 struct ComparisonDocument<'a> {
     file: &'a str,
     evaluation: &'a Evaluation,
-    differences: &'a BTreeMap<&'static str, Difference>,
+    differences: &'a BTreeMap<String, PairedEstimate>,
     verdict: &'a [String],
 }
 
@@ -73,6 +65,10 @@ struct MapDocument<'a> {
     file: String,
     temperature: f64,
     evaluation: &'a Evaluation,
+}
+
+fn no_groups(groups: &&BTreeMap<String, Evaluation>) -> bool {
+    groups.is_empty()
 }
 
 /// An evaluation with all that is said about it.
@@ -159,16 +155,18 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     print(&eval_text::text(&judged))
 }
 
-/// Leaves only the metrics that were asked for.
+/// Leaves only the metrics that were asked for, and the tables of single classes once.
 fn keep(evaluated: &mut Evaluated, metrics: MetricSet) {
     let only = |evaluation: &mut Evaluation| evaluation.metrics.retain(|name, _| metrics.contains(name));
     only(&mut evaluated.evaluation);
-    evaluated.groups.values_mut().for_each(|group| only(&mut group.evaluation));
-    if let Some(other) = &mut evaluated.other {
-        only(&mut other.evaluation);
-        other.differences.retain(|name, _| metrics.contains(name));
+    let other = evaluated.other.iter_mut().map(|other| {
+        other.differences.metrics.retain(|name, _| metrics.contains(name));
+        &mut other.evaluation
+    });
+    for evaluation in evaluated.groups.values_mut().chain(other).chain(&mut evaluated.mapped) {
+        only(evaluation);
+        evaluation.class_reliability.clear();
     }
-    evaluated.mapped.iter_mut().for_each(only);
 }
 
 /// The other model's predictions, given in the way of the first.
@@ -209,20 +207,8 @@ fn temperature_of(path: &Path) -> Result<f64> {
 }
 
 fn verdict(evaluated: &Evaluated, name: &str, other: Option<&str>) -> Vec<String> {
-    let Some((differences, other)) = evaluated.other.as_ref().map(|other| &other.differences).zip(other)
-    else {
-        return Vec::new();
-    };
-    differences.iter().filter_map(|(metric, d)| model_difference(metric, d).sentence(other, name)).collect()
-}
-
-fn model_difference(metric: &str, difference: &Difference) -> ModelDifference {
-    ModelDifference {
-        metric: metric.to_owned(),
-        difference: difference.difference,
-        ci: difference.ci,
-        p_value: difference.p_value,
-    }
+    let compared = evaluated.other.as_ref().zip(other);
+    compared.map_or_else(Vec::new, |(found, other)| differences_in_words(name, other, &found.differences))
 }
 
 /// What the figures and the input show that a user should act on.
@@ -249,7 +235,7 @@ fn warnings(evaluated: &Evaluated, metrics: MetricSet) -> Vec<Warning> {
 
 /// The warnings beyond those of the figures.
 fn input_warnings(evaluated: &Evaluated) -> Vec<Warning> {
-    let groups = evaluated.groups.iter().map(|(name, group)| (name.as_str(), &group.evaluation));
+    let groups = evaluated.groups.iter().map(|(name, group)| (name.as_str(), group));
     let mut warnings = group_warnings(&evaluated.evaluation, groups);
     let bad = &evaluated.bad;
     if bad.count > 0 {
@@ -272,10 +258,9 @@ pub(super) fn worst_group(evaluated: &Evaluated) -> Option<(&str, &Evaluation)> 
         let ece = evaluation.metrics.get("ece")?;
         Some(ece.value? - ece.null_value.unwrap_or(0.0))
     };
-    let groups =
-        evaluated.groups.iter().filter_map(|(name, group)| Some((name, group, excess(&group.evaluation)?)));
+    let groups = evaluated.groups.iter().filter_map(|(name, group)| Some((name, group, excess(group)?)));
     let worst = groups.max_by(|a, b| a.2.total_cmp(&b.2))?;
-    Some((worst.0, &worst.1.evaluation))
+    Some((worst.0, worst.1))
 }
 
 /// Which probability the calibration errors judge.
@@ -288,10 +273,6 @@ pub(super) fn ece_of(kind: InputKind) -> &'static str {
 
 fn document<'a>(judged: &'a Judged<'a>, args: &EvalArgs) -> EvalDocument<'a> {
     let evaluated = judged.evaluated;
-    let groups = evaluated.groups.iter().map(|(name, group)| {
-        let document = GroupDocument { evaluation: &group.evaluation, decisions: group.decisions.as_ref() };
-        (name.as_str(), document)
-    });
     let map = args.map.as_deref().zip(judged.temperature).zip(evaluated.mapped.as_ref());
     EvalDocument {
         schema: "candor.eval/1",
@@ -302,16 +283,16 @@ fn document<'a>(judged: &'a Judged<'a>, args: &EvalArgs) -> EvalDocument<'a> {
         evaluation: &evaluated.evaluation,
         ignored: evaluated.ignored,
         bad: &evaluated.bad,
-        groups: groups.collect(),
+        groups: &evaluated.groups,
         worst_group: worst_group(evaluated).map(|worst| worst.0),
         fairness: judged
             .positive
-            .zip(evaluated.disparity.as_ref())
-            .map(|(positive, disparity)| FairnessDocument { positive, disparity }),
+            .zip(evaluated.fairness.as_ref())
+            .map(|(positive, fairness)| FairnessDocument { positive, fairness }),
         comparison: judged.other.zip(evaluated.other.as_ref()).map(|(file, other)| ComparisonDocument {
             file,
             evaluation: &other.evaluation,
-            differences: &other.differences,
+            differences: &other.differences.metrics,
             verdict: &judged.verdict,
         }),
         with_map: map.map(|((path, temperature), evaluation)| MapDocument {
@@ -362,12 +343,9 @@ fn page(
     configuration.extend(args.predictions.columns.weights_column.clone().map(|column| ("weights", column)));
     configuration.extend(args.map.as_ref().map(|map| ("map", map.display().to_string())));
     configuration.extend(judged.other.map(|other| ("compared with", other.to_owned())));
-    let groups = evaluated.groups.iter();
     let extras = EvaluationExtras {
-        groups: groups
-            .map(|(name, group)| (name.clone(), group.evaluation.clone(), group.decisions.clone()))
-            .collect(),
-        disparity: judged.positive.map(str::to_owned).zip(evaluated.disparity),
+        groups: evaluated.groups.clone().into_iter().collect(),
+        fairness: judged.positive.map(str::to_owned).zip(evaluated.fairness.clone()),
         class_names: names.map_or_else(Vec::new, |names| {
             (0..names.len()).filter_map(|class| names.name(class)).map(str::to_owned).collect()
         }),
@@ -380,7 +358,7 @@ fn page(
         other: judged.other.zip(evaluated.other.as_ref()).map(|(name, other)| OtherModel {
             name: name.to_owned(),
             evaluation: other.evaluation.clone(),
-            differences: other.differences.iter().map(|(metric, d)| model_difference(metric, d)).collect(),
+            differences: other.differences.clone(),
         }),
         warnings: input_warnings(evaluated),
         facts: text(&facts),

@@ -1,6 +1,6 @@
 //! What `candor eval` prints for people: tables and a diagram that fit 80 columns.
 
-use candor::metrics::{Estimate, Evaluation};
+use candor::metrics::{Estimate, Evaluation, FAIRNESS, Rate};
 use candor_recipes::predictions::InputKind;
 
 use super::eval::{Judged, worst_group};
@@ -109,7 +109,7 @@ fn groups(judged: &Judged<'_>) -> Option<String> {
         cells
     };
     let rows: Vec<Vec<String>> =
-        groups.iter().take(MOST_GROUPS).map(|(name, group)| row(name, &group.evaluation)).collect();
+        groups.iter().take(MOST_GROUPS).map(|(name, group)| row(name, group)).collect();
     let mut text = table(&["group", "rows", "accuracy", "NLL", "Brier", "ECE", "chance", "gap"], &rows);
     if groups.len() > MOST_GROUPS {
         text.push_str(&format!("and {} more groups; --json has all\n", groups.len() - MOST_GROUPS));
@@ -127,35 +127,30 @@ fn groups(judged: &Judged<'_>) -> Option<String> {
 
 /// The rates of the decisions of each group.
 fn decisions(judged: &Judged<'_>) -> Option<String> {
-    let (positive, disparity) = judged.positive.zip(judged.evaluated.disparity)?;
-    let rate = |estimate: &Option<Estimate>| optional(estimate.as_ref().and_then(|rate| rate.value), 4);
-    let rows: Vec<Vec<String>> = judged
-        .evaluated
-        .groups
-        .iter()
-        .take(MOST_GROUPS)
-        .filter_map(|(group, figures)| {
-            let rates = figures.decisions.as_ref()?;
-            Some(vec![
+    let (positive, fairness) = judged.positive.zip(judged.evaluated.fairness.as_ref())?;
+    let rate = |rate: Option<Rate>| optional(rate.map(|rate| rate.value), 4);
+    let groups = fairness.groups.iter().take(MOST_GROUPS).map(|(group, figures)| (group.as_str(), figures));
+    let rows: Vec<Vec<String>> = groups
+        .chain([("all rows", &fairness.overall)])
+        .map(|(group, figures)| {
+            vec![
                 name(group),
-                rate(&rates.selection_rate),
-                rate(&rates.true_positive_rate),
-                rate(&rates.false_positive_rate),
-                rate(&rates.false_negative_rate),
-            ])
+                rate(Some(figures.selection_rate)),
+                rate(figures.base_rate),
+                rate(figures.true_positive_rate),
+                rate(figures.false_positive_rate),
+                rate(figures.positive_predictive_value),
+            ]
         })
         .collect();
     let mut text = format!("Decisions for {positive}\n");
-    text.push_str(&table(&["group", "selected", "TPR", "FPR", "FNR"], &rows));
-    let apart = [
-        ("demographic parity difference", disparity.demographic_parity_difference),
-        ("ratio", disparity.demographic_parity_ratio),
-        ("equal opportunity difference", disparity.equal_opportunity_difference),
-        ("equalised odds difference", disparity.equalised_odds_difference),
-        ("ratio", disparity.equalised_odds_ratio),
-    ];
-    let apart: Vec<String> =
-        apart.iter().filter_map(|(name, value)| Some(format!("{name} {}", short((*value)?, 4)))).collect();
+    text.push_str(&table(&["group", "selected", "true", "TPR", "FPR", "PPV"], &rows));
+    let apart: Vec<String> = FAIRNESS
+        .iter()
+        .filter_map(|info| {
+            Some(format!("{} {}", info.name.replace('_', " "), short(*fairness.metrics.get(info.name)?, 4)))
+        })
+        .collect();
     text.push_str(&paragraph(&apart.join(", ")));
     Some(text)
 }
@@ -169,12 +164,12 @@ fn comparison(judged: &Judged<'_>) -> Option<String> {
         .metrics()
         .filter_map(|metric| {
             let (a, b) = (first.metrics.get(metric.name)?, other.evaluation.metrics.get(metric.name)?);
-            let difference = other.differences.get(metric.name);
+            let difference = other.differences.metrics.get(metric.name);
             Some(vec![
                 metric.name.to_owned(),
                 short(a.number(), 4),
                 short(b.number(), 4),
-                optional(difference.map(|d| d.difference), 4),
+                optional(difference.and_then(|d| d.difference), 4),
                 interval(difference.and_then(|d| d.ci), 4),
                 optional(difference.and_then(|d| d.p_value), 3),
             ])

@@ -1,6 +1,6 @@
 //! Rows that count, gathered from a chunk: what the core's metrics take.
 
-use candor::metrics::{Evaluator, RowScore, Scorer};
+use candor::metrics::{Evaluator, FairnessRow, RowScore, Scorer};
 use candor::{Labels, Logits, Probs, Scalar};
 
 use super::aligned::Side;
@@ -96,6 +96,39 @@ impl Block {
             })
         })
         .collect()
+    }
+
+    /// Every row as a decision for a class: decided for where it is predicted, with its probability.
+    pub(super) fn decisions(&self, positive: usize) -> Result<Vec<FairnessRow>> {
+        let scores = self.scores()?;
+        let rows = scores.iter().zip(&self.labels).enumerate();
+        Ok(rows
+            .map(|(row, (score, &label))| FairnessRow {
+                decision: score.predicted == positive,
+                label: Some(label as usize == positive),
+                score: Some(self.probability(row, positive, score).clamp(0.0, 1.0)),
+                weight: self.weight(row),
+            })
+            .collect())
+    }
+
+    /// The probability of a class in a row that was scored.
+    fn probability(&self, row: usize, class: usize, score: &RowScore) -> f64 {
+        let value = |class: usize| match &self.values {
+            Values::F32(values) => {
+                values.get(row * self.width + class).map_or(0.0, |&value| f64::from(value))
+            }
+            Values::F64(values) => values.get(row * self.width + class).copied().unwrap_or(0.0),
+        };
+        match self.kind {
+            // The softmax, from the largest logit and the probability that it came to.
+            InputKind::Logits => {
+                candor::kernels::math::exp(value(class) - value(score.predicted)) * score.confidence
+            }
+            InputKind::Probs => value(class),
+            InputKind::Binary if class == 0 => 1.0 - value(0),
+            InputKind::Binary | InputKind::Confidence => value(0),
+        }
     }
 
     /// How far the largest value of a row is ahead of the next.

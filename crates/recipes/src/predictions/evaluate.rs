@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use candor::metrics::{self, DecisionRates, Decisions, Disparity, Evaluation, EvaluationOptions, Evaluator};
+use candor::metrics::{
+    self, Evaluation, EvaluationOptions, Evaluator, Fairness, FairnessEvaluator, FairnessMethod,
+    PairedEvaluation, PairedEvaluator,
+};
 use rayon::prelude::*;
 
 use super::aligned::{Piece, Pieces, Side};
 use super::block::Block;
 use super::check::check;
 use super::detail::Detail;
-use super::paired::{Difference, Pairs};
 use super::{BadRows, InputKind, OnBad, Problem, Stream};
 use crate::error::{Error, Result};
 
@@ -45,9 +47,9 @@ pub struct Evaluated {
     /// The figures of all rows.
     pub evaluation: Evaluation,
     /// The figures of each group, by name.
-    pub groups: BTreeMap<String, Group>,
-    /// How far the decisions for the groups lie apart, if a positive class was named.
-    pub disparity: Option<Disparity>,
+    pub groups: BTreeMap<String, Evaluation>,
+    /// The decisions for the groups and how far they lie apart, if a positive class was named.
+    pub fairness: Option<Fairness>,
     /// The figures of the other stream, and what lies between.
     pub other: Option<Other>,
     /// The figures with the temperature.
@@ -56,22 +58,13 @@ pub struct Evaluated {
     pub detail: Option<Detail>,
 }
 
-/// The rows of one group.
-#[derive(Debug, Clone)]
-pub struct Group {
-    /// Their figures.
-    pub evaluation: Evaluation,
-    /// The rates of their decisions, if a positive class was named.
-    pub decisions: Option<DecisionRates>,
-}
-
 /// Another model on the same rows.
 #[derive(Debug, Clone)]
 pub struct Other {
     /// Its figures, on the rows that both models could be judged on.
     pub evaluation: Evaluation,
     /// Its figures less those of the first, by metric.
-    pub differences: BTreeMap<&'static str, Difference>,
+    pub differences: PairedEvaluation,
 }
 
 /// Groups that are told apart, at most: each keeps tables of its own.
@@ -111,7 +104,7 @@ pub fn evaluate(first: Stream, other: Option<Stream>, request: &Request) -> Resu
     for worker in workers {
         whole.merge(worker)?;
     }
-    whole.finish(bad, request)
+    whole.finish(bad)
 }
 
 /// A problem of a row, and whose.
@@ -151,15 +144,11 @@ struct States {
     n_classes: usize,
     /// Rows without a group; all of them if no column was asked for.
     evaluator: Evaluator,
-    groups: HashMap<String, GroupState>,
-    other: Option<(Evaluator, Pairs)>,
+    groups: HashMap<String, Evaluator>,
+    fairness: Option<FairnessEvaluator>,
+    other: Option<(Evaluator, PairedEvaluator)>,
     mapped: Option<Evaluator>,
     detail: Option<Detail>,
-}
-
-struct GroupState {
-    evaluator: Evaluator,
-    decisions: Decisions,
 }
 
 fn evaluator(kind: InputKind, n_classes: usize, request: &Request) -> Result<Evaluator> {
@@ -199,12 +188,15 @@ impl States {
             let file = piece.other.as_ref().map_or("", |other| other.file.as_ref());
             return Err(Error::format(file, problem));
         }
-        let other = theirs.map(|(kind, n)| Ok::<_, Error>((evaluator(kind, n, request)?, Pairs::default())));
+        let other = theirs.map(|(kind, n)| {
+            Ok::<_, Error>((evaluator(kind, n, request)?, PairedEvaluator::new(request.options)?))
+        });
         Ok(Self {
             kind,
             n_classes,
             evaluator: evaluator(kind, n_classes, request)?,
             groups: HashMap::new(),
+            fairness: request.positive.map(|_| FairnessEvaluator::new(request.options)).transpose()?,
             other: other.transpose()?,
             mapped: request.temperature.map(|_| evaluator(kind, n_classes, request)).transpose()?,
             detail: request.detail.then(|| Detail::new(kind)),
@@ -220,7 +212,7 @@ impl States {
             let theirs = Block::of(other, rows, &piece.first);
             theirs.feed(evaluator)?;
             for (row, (first, other)) in scores.iter().zip(theirs.scores()?).enumerate() {
-                pairs.update(first, &other, block.weight(row));
+                pairs.update(*first, other, block.weight(row))?;
             }
         }
         if let (Some(evaluator), Some(temperature)) = (&mut self.mapped, request.temperature) {
@@ -252,18 +244,14 @@ impl States {
             if self.groups.len() == MOST_GROUPS {
                 return Err(too_many_groups());
             }
-            let evaluator = evaluator(self.kind, self.n_classes, request)?;
-            self.groups.insert(name.to_owned(), GroupState { evaluator, decisions: Decisions::default() });
+            self.groups.insert(name.to_owned(), evaluator(self.kind, self.n_classes, request)?);
         }
-        let Some(group) = self.groups.get_mut(name) else { return Ok(()) };
-        block.feed(&mut group.evaluator)?;
-        if let Some(positive) = request.positive {
-            for (row, (score, label)) in block.scores()?.iter().zip(&block.labels).enumerate() {
-                group.decisions.update(
-                    score.predicted == positive,
-                    *label == positive as i64,
-                    block.weight(row),
-                );
+        if let Some(evaluator) = self.groups.get_mut(name) {
+            block.feed(evaluator)?;
+        }
+        if let (Some(fairness), Some(positive)) = (&mut self.fairness, request.positive) {
+            for row in block.decisions(positive)? {
+                fairness.update(name, row)?;
             }
         }
         Ok(())
@@ -280,10 +268,7 @@ impl States {
         }
         for (name, theirs) in other.groups {
             match self.groups.get_mut(&name) {
-                Some(mine) => {
-                    mine.evaluator.merge(&theirs.evaluator)?;
-                    mine.decisions.merge(&theirs.decisions);
-                }
+                Some(mine) => mine.merge(&theirs)?,
                 None => {
                     self.groups.insert(name, theirs);
                 }
@@ -291,6 +276,9 @@ impl States {
         }
         if self.groups.len() > MOST_GROUPS {
             return Err(too_many_groups());
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.fairness, &other.fairness) {
+            mine.merge(theirs)?;
         }
         if let (Some(mine), Some(theirs)) = (&mut self.detail, &other.detail) {
             mine.merge(theirs);
@@ -349,37 +337,39 @@ impl Worker {
         }
     }
 
-    fn finish(self, bad: BadRows, request: &Request) -> Result<Evaluated> {
-        let Some(States { kind, n_classes, mut evaluator, groups: states, other, mapped, detail }) =
-            self.states
-        else {
+    fn finish(self, bad: BadRows) -> Result<Evaluated> {
+        let Some(mut states) = self.states else {
             let (rows, ignored) = ((bad.count + self.ignored) as usize, self.ignored as usize);
             return Err(candor::Error::Empty { what: "an evaluation", rows, ignored }.into());
         };
         let mut groups = BTreeMap::new();
-        for (name, group) in states {
+        for (name, group) in states.groups {
             // Sums are exact, so the whole is the sum of its parts.
-            evaluator.merge(&group.evaluator)?;
-            let decisions = request.positive.map(|_| group.decisions.rates());
-            groups.insert(name, Group { evaluation: group.evaluator.compute()?, decisions });
+            states.evaluator.merge(&group)?;
+            groups.insert(name, group.compute()?);
         }
-        let rates: Vec<DecisionRates> =
-            groups.values().filter_map(|group: &Group| group.decisions.clone()).collect();
-        let other = other.map(|(evaluator, pairs)| -> Result<Other> {
-            let differences = pairs.differences(|name| request.options.metrics.contains(name));
-            Ok(Other { evaluation: evaluator.compute()?, differences })
+        let evaluation = states.evaluator.compute()?;
+        let other = states.other.map(|(evaluator, pairs)| -> Result<Other> {
+            let theirs = evaluator.compute()?;
+            let mut differences = pairs.compute()?;
+            // What one of the inputs does not define cannot be compared.
+            let known =
+                |name: &String| evaluation.metrics.contains_key(name) && theirs.metrics.contains_key(name);
+            differences.metrics.retain(|name, _| known(name));
+            Ok(Other { evaluation: theirs, differences })
         });
+        let fairness = states.fairness.map(|fairness| fairness.compute(FairnessMethod::BetweenGroups));
         Ok(Evaluated {
-            kind,
-            n_classes,
+            kind: states.kind,
+            n_classes: states.n_classes,
             ignored: self.ignored,
             bad,
-            evaluation: evaluator.compute()?,
-            disparity: (!rates.is_empty()).then(|| Disparity::between(&rates)),
             groups,
+            fairness: fairness.transpose()?,
             other: other.transpose()?,
-            mapped: mapped.map(|evaluator| evaluator.compute()).transpose()?,
-            detail,
+            mapped: states.mapped.map(|evaluator| evaluator.compute()).transpose()?,
+            detail: states.detail,
+            evaluation,
         })
     }
 }

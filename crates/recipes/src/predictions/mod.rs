@@ -15,7 +15,6 @@ mod fields;
 mod ipc;
 mod json_rows;
 mod npy;
-mod paired;
 mod parquet;
 mod rows;
 mod source;
@@ -26,7 +25,7 @@ pub use bad_rows::{BadRow, BadRows, OnBad};
 pub use chunk::{Chunk, Groups, InputKind, Problem};
 pub use class_names::ClassNames;
 pub use detail::Detail;
-pub use evaluate::{Evaluated, Group, Other, Request, evaluate};
+pub use evaluate::{Evaluated, Other, Request, evaluate};
 pub use fields::Fields;
 pub use source::{Format, Input, Stream};
 
@@ -34,7 +33,6 @@ pub use npy::{
     read_labels as read_npy_labels, read_scores as read_npy_scores, read_vector as read_npy_vector,
     write_scores as write_npy_scores,
 };
-pub use paired::Difference;
 pub use parquet::write as write_parquet;
 
 use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, RowScore, Scorer};

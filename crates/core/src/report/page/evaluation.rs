@@ -5,7 +5,7 @@ use super::pictures::{self, AS_TRAINED, OTHER_MODEL, reliability_panel};
 use super::setting::Setting;
 use super::text::shortened;
 use super::{Cell, Figure, Heading, Histogram, Page, Row, RunDetail, Table, reading};
-use crate::metrics::{ALL, DecisionRates, Disparity, Estimate, Evaluation};
+use crate::metrics::{ALL, Evaluation, FAIRNESS, Fairness, PairedEstimate, PairedEvaluation, Rate};
 use crate::report::{Variant, Warning, evaluation_warnings};
 
 /// Groups that get a row and a picture, at most.
@@ -15,9 +15,9 @@ const MOST_GROUPS: usize = 12;
 #[derive(Debug, Clone, Default)]
 pub struct EvaluationExtras {
     /// Groups of the rows, by name.
-    pub groups: Vec<(String, Evaluation, Option<DecisionRates>)>,
-    /// The class that the decisions of the groups are for, and how far they lie apart.
-    pub disparity: Option<(String, Disparity)>,
+    pub groups: Vec<(String, Evaluation)>,
+    /// The class that the decisions for the groups are for, and how far they lie apart.
+    pub fairness: Option<(String, Fairness)>,
     /// Names of the classes.
     pub class_names: Vec<String>,
     /// Confidences of the rows that were right, and of those that were wrong.
@@ -44,42 +44,32 @@ pub struct OtherModel {
     /// Its figures.
     pub evaluation: Evaluation,
     /// Its figures less those of the first model.
-    pub differences: Vec<ModelDifference>,
+    pub differences: PairedEvaluation,
 }
 
-/// One figure of another model less that of the first.
-#[derive(Debug, Clone)]
-pub struct ModelDifference {
-    /// The metric.
-    pub metric: String,
-    /// The mean difference by row.
-    pub difference: f64,
-    /// Its 95 % interval.
-    pub ci: Option<[f64; 2]>,
-    /// The two-sided p-value of no difference.
-    pub p_value: Option<f64>,
+/// Whether the second model is better in a metric, if more than chance says so.
+pub fn better(metric: &str, estimate: &PairedEstimate) -> Option<bool> {
+    let [low, high] = estimate.ci?;
+    let higher_is_better = ALL.iter().find(|info| info.name == metric)?.higher_is_better?;
+    (low > 0.0 || high < 0.0).then_some((low > 0.0) == higher_is_better)
 }
 
-impl ModelDifference {
-    /// Whether the other model is better, if more than chance says so.
-    pub fn better(&self) -> Option<bool> {
-        let [low, high] = self.ci?;
-        let higher_is_better = ALL.iter().find(|metric| metric.name == self.metric)?.higher_is_better?;
-        (low > 0.0 || high < 0.0).then_some((low > 0.0) == higher_is_better)
-    }
-
-    /// What the difference says about models of these names, if it is more than chance.
-    pub fn sentence(&self, other: &str, first: &str) -> Option<String> {
-        let [low, high] = self.ci?;
-        let better = if self.better()? { "better" } else { "worse" };
-        Some(format!(
-            "{other} has a {better} {} than {first}: {} ({} to {}).",
-            self.metric.replace('_', " "),
-            signed(self.difference, 4),
-            signed(low, 4),
-            signed(high, 4)
-        ))
-    }
+/// What the differences say of models of these names, as far as they are more than chance.
+pub fn differences_in_words(first: &str, other: &str, differences: &PairedEvaluation) -> Vec<String> {
+    let registered = ALL.iter().filter_map(|info| Some((info.name, differences.metrics.get(info.name)?)));
+    registered
+        .filter_map(|(metric, estimate)| {
+            let [low, high] = estimate.ci?;
+            let word = if better(metric, estimate)? { "better" } else { "worse" };
+            Some(format!(
+                "{other} has a {word} {} than {first}: {} ({} to {}).",
+                metric.replace('_', " "),
+                signed(estimate.difference?, 4),
+                signed(low, 4),
+                signed(high, 4)
+            ))
+        })
+        .collect()
 }
 
 impl Page {
@@ -97,8 +87,8 @@ impl Page {
         if !extras.groups.is_empty() {
             tables.push(groups_table(evaluation, &extras.groups));
         }
-        if let Some((positive, disparity)) = &extras.disparity {
-            tables.push(decisions_table(positive, disparity, &extras.groups));
+        if let Some((positive, fairness)) = &extras.fairness {
+            tables.push(decisions_table(positive, fairness));
         }
         let mut warnings = evaluation_warnings(evaluation);
         let figures = figures(name, evaluation, &extras);
@@ -135,8 +125,7 @@ fn effect(map: &str, before: &Evaluation, after: &Evaluation) -> String {
 
 /// What the comparison with another model says.
 fn compared(name: &str, other: &OtherModel) -> Vec<String> {
-    let said: Vec<String> =
-        other.differences.iter().filter_map(|difference| difference.sentence(&other.name, name)).collect();
+    let said = differences_in_words(name, &other.name, &other.differences);
     if said.is_empty() {
         return vec![format!(
             "Between {} and {name} no difference is larger than chance would make it.",
@@ -251,7 +240,7 @@ fn comparison_table(name: &str, first: &Evaluation, other: &OtherModel) -> Table
         })
         .map(|metric| {
             let number = |value: f64| Cell::number(fixed(value, decimals(metric.name)), value);
-            let difference = other.differences.iter().find(|difference| difference.metric == metric.name);
+            let difference = other.differences.metrics.get(metric.name);
             let dash = || Cell::text("–");
             let optional =
                 |value: Option<f64>| value.map_or_else(dash, |value| Cell::number(fixed(value, 3), value));
@@ -260,12 +249,14 @@ fn comparison_table(name: &str, first: &Evaluation, other: &OtherModel) -> Table
                     Cell::text(metric_title(metric.name)),
                     number(first.value(metric.name)),
                     number(other.evaluation.value(metric.name)),
-                    difference.map_or_else(dash, |d| Cell::number(signed(d.difference, 4), d.difference)),
+                    difference
+                        .and_then(|d| d.difference)
+                        .map_or_else(dash, |d| Cell::number(signed(d, 4), d)),
                     difference
                         .and_then(|d| d.ci)
                         .map_or_else(dash, |ends| Cell::number(range(ends, 4), ends[0])),
                     optional(difference.and_then(|d| d.p_value)),
-                    Cell::text(match difference.and_then(ModelDifference::better) {
+                    Cell::text(match difference.and_then(|d| better(metric.name, d)) {
                         Some(true) => "better",
                         Some(false) => "worse",
                         None => "",
@@ -293,55 +284,47 @@ fn comparison_table(name: &str, first: &Evaluation, other: &OtherModel) -> Table
 }
 
 /// The rates of the decisions of every group.
-fn decisions_table(
-    positive: &str,
-    disparity: &Disparity,
-    groups: &[(String, Evaluation, Option<DecisionRates>)],
-) -> Table {
-    let rate = |rate: &Option<Estimate>| match rate.as_ref().and_then(|rate| Some((rate, rate.value?))) {
-        Some((estimate, value)) => {
-            let cell = Cell::number(fixed(value, 3), value);
-            estimate.ci.map_or(cell.clone(), |ends| cell.with_below(range(ends, 3)))
-        }
+fn decisions_table(positive: &str, fairness: &Fairness) -> Table {
+    let rate = |rate: Option<Rate>| match rate {
+        Some(rate) => Cell::number(fixed(rate.value, 3), rate.value).with_below(range(rate.ci, 3)),
         None => Cell::text("–"),
     };
-    let rows = groups.iter().take(1000).filter_map(|(name, evaluation, rates)| {
-        let rates = rates.as_ref()?;
-        Some(Row {
-            cells: vec![
-                Cell::text(shortened(name, 80)),
-                Cell::number(count(evaluation.n), evaluation.n as f64),
-                rate(&rates.selection_rate),
-                rate(&rates.true_positive_rate),
-                rate(&rates.false_positive_rate),
-                rate(&rates.false_negative_rate),
-            ],
-            recommended: false,
-        })
+    let groups = fairness.groups.iter().map(|(name, group)| (name.as_str(), group));
+    let rows = groups.take(1000).chain([("all rows", &fairness.overall)]).map(|(name, group)| Row {
+        cells: vec![
+            Cell::text(shortened(name, 80)),
+            Cell::number(count(group.count), group.count as f64),
+            rate(Some(group.selection_rate)),
+            rate(group.base_rate),
+            rate(group.true_positive_rate),
+            rate(group.false_positive_rate),
+            rate(group.positive_predictive_value),
+            group.mean_score.map_or(Cell::text("–"), |score| Cell::number(fixed(score, 3), score)),
+        ],
+        recommended: false,
     });
-    let apart: Vec<String> = [
-        ("demographic parity difference", disparity.demographic_parity_difference),
-        ("demographic parity ratio", disparity.demographic_parity_ratio),
-        ("equal opportunity difference", disparity.equal_opportunity_difference),
-        ("equalised odds difference", disparity.equalised_odds_difference),
-        ("equalised odds ratio", disparity.equalised_odds_ratio),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some(format!("{name} {}", fixed(value?, 3))))
-    .collect();
+    let apart: Vec<String> = FAIRNESS
+        .iter()
+        .filter_map(|info| {
+            let value = fairness.metrics.get(info.name)?;
+            Some(format!("{} {}", info.name.replace('_', " "), fixed(*value, 3)))
+        })
+        .collect();
     Table {
         title: format!("Decisions for {} by group", shortened(positive, 40)),
         note: format!(
-            "Between the groups: {}. Smoothing is no means to fairness: it shrinks differences of scores and leaves decisions as they are.",
+            "Between the groups: {}. Smoothing is no means to fairness: it shrinks the differences of scores and leaves decisions as they are.",
             apart.join(", ")
         ),
         headings: [
             ("Group", ""),
             ("Rows", ""),
             ("Selected", "share of the rows that are decided for"),
-            ("True positives", "share of the rows of the class that are decided for"),
-            ("False positives", "share of the other rows that are decided for"),
-            ("False negatives", "share of the rows of the class that are not decided for"),
+            ("True", "share of the rows that are of the class"),
+            ("TPR", "share of the rows of the class that are decided for"),
+            ("FPR", "share of the other rows that are decided for"),
+            ("PPV", "share of the rows decided for that are of the class"),
+            ("Mean score", "mean probability of the class"),
         ]
         .map(|(name, explanation)| Heading::new(name, explanation))
         .to_vec(),
@@ -350,7 +333,7 @@ fn decisions_table(
 }
 
 /// A row for the whole and one for each group.
-fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation, Option<DecisionRates>)]) -> Table {
+fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation)]) -> Table {
     let headings =
         ["Group", "Rows", "Accuracy", "ECE", "ECE, 95 %", "if calibrated", "gap", "NLL", "Brier", "AURC"];
     let row = |name: &str, evaluation: &Evaluation| {
@@ -379,7 +362,7 @@ fn groups_table(whole: &Evaluation, groups: &[(String, Evaluation, Option<Decisi
         }
     };
     let mut rows = vec![row("all rows", whole)];
-    rows.extend(groups.iter().take(1000).map(|(name, evaluation, _)| row(name, evaluation)));
+    rows.extend(groups.iter().take(1000).map(|(name, evaluation)| row(name, evaluation)));
     Table {
         title: "By group".to_owned(),
         note: "A model can be honest on the whole and dishonest in a group. Small groups have wide intervals and a high ECE by chance: compare with the column “if calibrated”.".to_owned(),
@@ -419,7 +402,7 @@ fn figures(name: &str, evaluation: &Evaluation, extras: &EvaluationExtras) -> Ve
     let mut figures = Vec::new();
     if let Some(mut figure) = pictures::reliability(&settings, false) {
         figure.title = "Reliability".to_owned();
-        for (name, group, _) in extras.groups.iter().take(MOST_GROUPS) {
+        for (name, group) in extras.groups.iter().take(MOST_GROUPS) {
             figure.panels.push(reliability_panel(shortened(name, 60), group, &[], AS_TRAINED));
         }
         if extras.groups.len() > MOST_GROUPS {

@@ -59,7 +59,7 @@ fn pages() -> Vec<Page> {
     let (comparison, runs) = compared(3, 2, 5);
     let facts = vec![("Data".to_owned(), "digits".to_owned())];
     let extras = EvaluationExtras {
-        groups: vec![("a group".to_owned(), evaluation(0.5), None)],
+        groups: vec![("a group".to_owned(), evaluation(0.5))],
         margins: runs[0].margins.clone(),
         facts: facts.clone(),
         configuration: facts.clone(),
