@@ -1,4 +1,4 @@
-//! Candor's losses as Burn modules.
+//! Candor's losses and metrics on Burn's tensors.
 //!
 //! One generic operation, [`host_gradient`], takes any [`candor::losses::Loss`] into Burn's autodiff: the
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
@@ -7,12 +7,14 @@
 
 mod cross_entropy;
 mod error;
+mod evaluation_metric;
 pub mod host_gradient;
 mod loss_module;
 mod sparse_product;
 
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
+pub use evaluation_metric::EvaluationMetric;
 pub use loss_module::{LossModule, LossOutput, LossTargets};
 pub use sparse_product::{SharedMatrix, sparse_product};
 

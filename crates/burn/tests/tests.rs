@@ -1,5 +1,6 @@
 //! The Burn modules against Burn's own loss, dense products, central differences, and every refusal.
 
 mod agreement;
+mod evaluation_metric;
 mod refusals;
 mod sparse;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use candor::parameters::ParameterValue;
 use candor_recipes::Error;
 use candor_recipes::predictions::{
-    Predictions, ScoreKind, Scores, read_npy_labels, read_npy_scores, read_parquet,
+    self, BadRows, ClassNames, Fields, InputKind, OnBad, Predictions, Scores, Stream, read_npy_labels,
 };
 
 use crate::args::PredictionArgs;
@@ -18,23 +18,73 @@ pub struct Input {
     pub name: String,
 }
 
-/// Reads the file or the arrays.
+/// Reads all files or arrays into memory; says on standard error how many rows were left out.
 pub fn read(args: &PredictionArgs) -> Result<Input> {
-    if let Some(file) = &args.file {
-        let predictions = read_file(file)?;
-        return Ok(Input { predictions, name: file.display().to_string() });
+    let input = source(args)?;
+    let name = input.name();
+    let stream = Stream::open(&input, fields(args)?)?;
+    let (predictions, bad) = stream.collect(args.ignore_index, on_bad(args)?)?;
+    remark(&bad);
+    Ok(Input { predictions, name })
+}
+
+/// Says that rows were left out.
+pub fn remark(bad: &BadRows) {
+    if bad.count > 0 {
+        eprintln!("left out: {} rows ({}), the first:\n{}", bad.count, bad.summary(), bad.shown());
     }
-    let (scores, path) = match (&args.logits, &args.probs) {
-        (Some(path), _) => (read_npy_scores(path, ScoreKind::Logits)?, path),
-        (None, Some(path)) => (read_npy_scores(path, ScoreKind::Probs)?, path),
-        (None, None) => {
-            return Err(request(
-                "no predictions given: name a Parquet file, or --logits or --probs with --labels",
-            ));
-        }
+}
+
+/// The files or arrays that were named.
+pub fn source(args: &PredictionArgs) -> Result<predictions::Input> {
+    if !args.files.is_empty() {
+        let format = args.format.as_deref().map(str::parse).transpose()?;
+        return Ok(predictions::Input::files(&args.files, format)?);
+    }
+    let given = [
+        (InputKind::Logits, &args.logits),
+        (InputKind::Probs, &args.probs),
+        (InputKind::Binary, &args.binary),
+        (InputKind::Confidence, &args.confidence),
+    ];
+    let Some((kind, scores)) = given.into_iter().find_map(|(kind, path)| Some((kind, path.clone()?))) else {
+        return Err(request(
+            "no predictions given: name a file, or --logits, --probs or --binary with --labels, or --confidence with --correct",
+        ));
     };
-    let Some(labels) = &args.labels else { return Err(request("--labels is missing")) };
-    arrays(scores, path, labels)
+    let labels = if kind == InputKind::Confidence { &args.correct } else { &args.labels };
+    let Some(labels) = labels.clone() else { return Err(request("--labels is missing")) };
+    Ok(predictions::Input::Arrays { kind, scores, labels })
+}
+
+/// The columns to read.
+pub fn fields(args: &PredictionArgs) -> Result<Fields> {
+    let columns = &args.columns;
+    let given = [
+        (InputKind::Logits, &columns.logits_column),
+        (InputKind::Probs, &columns.probs_column),
+        (InputKind::Binary, &columns.score_column),
+        (InputKind::Confidence, &columns.confidence_column),
+    ];
+    let scores = given.into_iter().find_map(|(kind, name)| Some((kind, name.clone()?)));
+    Ok(Fields {
+        kind: scores.as_ref().map(|scores| scores.0),
+        scores: scores.map(|scores| scores.1),
+        labels: columns.labels_column.clone(),
+        correct: columns.correct_column.clone(),
+        weights: columns.weights_column.clone(),
+        group: None,
+        class_names: args.class_names.as_deref().map(ClassNames::read).transpose()?,
+    })
+}
+
+/// What happens to rows that cannot be used.
+pub fn on_bad(args: &PredictionArgs) -> Result<OnBad> {
+    match args.on_bad.as_str() {
+        "refuse" => Ok(OnBad::Refuse),
+        "skip" => Ok(OnBad::Skip),
+        other => Err(candor::registry::unknown("way to treat bad rows", other, ["refuse", "skip"]).into()),
+    }
 }
 
 /// Scores with the labels of a file.
@@ -45,13 +95,10 @@ pub fn arrays(scores: Scores, scores_path: &Path, labels_path: &Path) -> Result<
     Ok(Input { predictions, name })
 }
 
-/// A prediction file by its ending.
+/// A prediction file in memory, by the usual names of its columns.
 pub fn read_file(path: &Path) -> Result<Predictions> {
-    if path.extension().is_some_and(|ending| ending == "npy") {
-        let problem = "a bare array has no labels; give it with --logits or --probs, and --labels";
-        return Err(Error::Format { path: path.to_owned(), problem: problem.to_owned() }.into());
-    }
-    Ok(read_parquet(path, None)?)
+    let input = predictions::Input::files(std::slice::from_ref(&path.to_owned()), None)?;
+    Ok(Stream::open(&input, Fields::default())?.collect(None, OnBad::Refuse)?.0)
 }
 
 /// `KEY=VALUE` texts as parameters: numbers where they read as such.

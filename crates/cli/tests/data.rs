@@ -71,3 +71,194 @@ fn data_a_perceptron_on_fashion_mnist_is_spoiled_by_smoothing() {
     assert!(mean("signed_gap", 0.1) < -0.04);
     assert_eq!(document["recommended_smoothing"], 0.0);
 }
+
+/// The rows of a gzipped table as name and value.
+fn gzipped_table(path: &std::path::Path) -> Vec<std::collections::HashMap<String, String>> {
+    let file = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
+    csv::Reader::from_reader(file).deserialize().map(|row| row.unwrap()).collect()
+}
+
+/// Rates of a group as fairlearn 0.15.0 and scikit-learn 1.9.1 (MetricFrame) compute them: name, rows, accuracy, selection,
+/// true-positive, false-positive and false-negative rate.
+type GroupRates = (&'static str, u64, f64, f64, f64, f64, f64);
+
+/// Checks groups and disparities (demographic parity difference and ratio, equalised odds difference and ratio).
+fn check_groups(document: &serde_json::Value, groups: &[GroupRates], disparities: [f64; 4]) {
+    let close = |what: &str, got: &serde_json::Value, want: f64| {
+        let got = got.as_f64().unwrap_or(f64::NAN);
+        assert!((got - want).abs() < 1e-12, "{what}: {got}, fairlearn {want}");
+    };
+    for (name, n, accuracy, selection, tpr, fpr, fnr) in groups {
+        let group = &document["groups"][name];
+        assert_eq!(group["n"], *n, "{name}");
+        close(name, &group["metrics"]["accuracy"]["value"], *accuracy);
+        let rates = &document["fairness"]["groups"][name];
+        close(name, &rates["selection_rate"]["value"], *selection);
+        close(name, &rates["true_positive_rate"]["value"], *tpr);
+        close(name, &rates["false_positive_rate"]["value"], *fpr);
+        close(name, &rates["false_negative_rate"]["value"], *fnr);
+    }
+    let names = [
+        "demographic_parity_difference",
+        "demographic_parity_ratio",
+        "equalized_odds_difference",
+        "equalized_odds_ratio",
+    ];
+    for (name, want) in names.into_iter().zip(disparities) {
+        close(name, &document["fairness"]["metrics"][name], want);
+    }
+}
+
+#[test]
+fn data_compas_error_rates_by_race_are_the_published_ones() {
+    let Some(folder) = data("compas") else { return };
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("compas.csv");
+    let mut text = "label,score,race\n".to_owned();
+    for row in gzipped_table(&folder.join("compas-two-years-nopii.csv.gz")) {
+        let decile: f64 = row["decile_score"].parse().unwrap();
+        // "Medium" and "High" are the deciles from 5 on: they get a score above one half.
+        let score = if decile >= 5.0 { 0.5 + 0.05 * (decile - 4.0) } else { 0.1 * decile };
+        text += &format!("{},{score},{}\n", row["two_year_recid"], row["race"]);
+    }
+    std::fs::write(&path, text).unwrap();
+    let document = json(&format!("eval {} --group-by race --positive 1", path.display()));
+    check_groups(
+        &document,
+        &[
+            (
+                "African-American",
+                3696,
+                0.6382575757575758,
+                0.5882034632034632,
+                0.7201472908995266,
+                0.44846796657381616,
+                0.27985270910047344,
+            ),
+            ("Asian", 32, 0.84375, 0.25, 0.6666666666666666, 0.08695652173913043, 0.3333333333333333),
+            (
+                "Caucasian",
+                2454,
+                0.6699266503667481,
+                0.3480032599837001,
+                0.5227743271221532,
+                0.23454301075268819,
+                0.4772256728778468,
+            ),
+            (
+                "Hispanic",
+                637,
+                0.6609105180533752,
+                0.29827315541601257,
+                0.44396551724137934,
+                0.21481481481481482,
+                0.5560344827586207,
+            ),
+            ("Native American", 18, 0.7777777777777778, 0.6666666666666666, 0.9, 0.375, 0.1),
+            (
+                "Other",
+                377,
+                0.6657824933687002,
+                0.20954907161803712,
+                0.3233082706766917,
+                0.14754098360655737,
+                0.6766917293233082,
+            ),
+        ],
+        [0.4571175950486295, 0.31432360742705573, 0.5766917293233083, 0.19389684039967595],
+    );
+    // Larson et al. 2016, How We Analyzed the COMPAS Recidivism Algorithm: per cent with two decimals.
+    for (race, fpr, fnr) in [("African-American", 44.85, 27.99), ("Caucasian", 23.45, 47.72)] {
+        let rate = |name: &str| document["fairness"]["groups"][race][name]["value"].as_f64().unwrap();
+        assert!((100.0 * rate("false_positive_rate") - fpr).abs() <= 0.005 + 1e-9, "{race}");
+        assert!((100.0 * rate("false_negative_rate") - fnr).abs() <= 0.005 + 1e-9, "{race}");
+    }
+}
+
+#[test]
+fn data_adult_decisions_by_sex_and_race_are_those_of_fairlearn() {
+    let Some(folder) = data("adult") else { return };
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("adult.csv");
+    let mut text = "label,score,sex,race\n".to_owned();
+    for row in gzipped_table(&folder.join("adult.csv.gz")) {
+        let number = |name: &str| -> f64 { row[name].trim().parse().unwrap() };
+        // A score made up for the test; the same expression was given to fairlearn.
+        let x = 0.35 * (number("education-num") - 10.0)
+            + 0.04 * (number("hours-per-week") - 40.0)
+            + 0.04 * (number("age") - 38.0)
+            - 1.2037;
+        let label = u8::from(row["income-per-year"].trim() == ">50K");
+        text +=
+            &format!("{label},{},{},{}\n", 1.0 / (1.0 + (-x).exp()), row["sex"].trim(), row["race"].trim());
+    }
+    std::fs::write(&path, text).unwrap();
+    let by = |column: &str| json(&format!("eval {} --group-by {column} --positive 1", path.display()));
+    check_groups(
+        &by("sex"),
+        &[
+            (
+                "Female",
+                10771,
+                0.8512672918020611,
+                0.11763067496054219,
+                0.35793044953350295,
+                0.08809424520433695,
+                0.642069550466497,
+            ),
+            (
+                "Male",
+                21790,
+                0.76044056906838,
+                0.21294171638366224,
+                0.45646952867006907,
+                0.10569804336329984,
+                0.5435304713299309,
+            ),
+        ],
+        [0.09531104142312005, 0.5524078464203048, 0.09853907913656612, 0.7841278049300219],
+    );
+    check_groups(
+        &by("race"),
+        &[
+            (
+                "Amer-Indian-Eskimo",
+                311,
+                0.8745980707395499,
+                0.0932475884244373,
+                0.3611111111111111,
+                0.05818181818181818,
+                0.6388888888888888,
+            ),
+            (
+                "Asian-Pac-Islander",
+                1039,
+                0.7574590952839269,
+                0.27526467757459094,
+                0.5615942028985508,
+                0.17169069462647443,
+                0.4384057971014493,
+            ),
+            (
+                "Black",
+                3124,
+                0.8706786171574904,
+                0.08994878361075544,
+                0.34108527131782945,
+                0.05443916697113628,
+                0.6589147286821705,
+            ),
+            ("Other", 271, 0.9003690036900369, 0.08856088560885608, 0.44, 0.052845528455284556, 0.56),
+            (
+                "White",
+                27816,
+                0.7807017543859649,
+                0.19007046304285302,
+                0.4428832373190951,
+                0.10314507947243828,
+                0.5571167626809049,
+            ),
+        ],
+        [0.18670379196573486, 0.3217299305860191, 0.22050893158072132, 0.30779494817848946],
+    );
+}

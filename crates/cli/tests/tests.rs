@@ -6,6 +6,7 @@ mod calibration;
 mod data;
 mod errors;
 mod evaluation;
+mod inputs;
 mod program;
 mod resume;
 mod training;

@@ -181,7 +181,7 @@ fn convolutional_nets_views_and_predictions_for_other_data() {
     let document =
         json(&format!("compare --predictions {} {}", path("lenet.parquet"), path("resnet.parquet")));
     assert_eq!(document["files"].as_array().unwrap().len(), 2);
-    assert_eq!(document["differences"][0]["ci_method"], "paired t by row");
+    assert_eq!(document["differences"][0]["ci_method"], "t interval of the rows' differences");
     assert!(
         refused(&format!("predict {} --data digits --out {}", path("lenet"), path("x.parquet")))
             .contains("[1, 8, 8]")

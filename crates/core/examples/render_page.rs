@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor::report::Comparison;
-use candor::report::page::{Histogram, Page, RunDetail, render, svg};
+use candor::report::page::{EvaluationExtras, Histogram, Page, RunDetail, render, svg};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,9 +47,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Margins are not in the documents; these are made up to show the picture.
         let mut margins = Histogram::new(0.0, 12.0, 24);
         (0..1000).for_each(|i| margins.add(f64::from(i).sqrt() / 3.0));
-        let groups = [("first <group>".to_owned(), run.test.clone())];
-        let page =
-            Page::evaluation("predictions.parquet", &run.test, &groups, Some(&margins), facts, Vec::new());
+        let extras = EvaluationExtras {
+            groups: vec![("first <group>".to_owned(), run.test.clone())],
+            margins: Some(margins),
+            facts,
+            ..EvaluationExtras::default()
+        };
+        let page = Page::evaluation("predictions.parquet", &run.test, extras);
         write(&out.with_extension("eval.html"), &render(&page))?;
     }
     Ok(())

@@ -24,6 +24,14 @@ pub enum Error {
         /// What was found and what is accepted.
         problem: String,
     },
+    /// Rows that cannot be used, when they are not to be skipped.
+    #[error("{} of {rows} rows cannot be used ({}); --on-bad skip leaves them out. The first:\n{}", bad.count, bad.summary(), bad.shown())]
+    BadRows {
+        /// Number of all rows.
+        rows: u64,
+        /// Those that cannot be used.
+        bad: Box<crate::predictions::BadRows>,
+    },
     /// A configuration value cannot be used.
     #[error("{key} = {got}: {problem}")]
     Config {

@@ -1,14 +1,14 @@
 //! `candor compare --predictions`: models trained elsewhere, compared row by row.
 
-use anyhow::{Context, Result};
-use candor::metrics::{Evaluation, EvaluationOptions, RowScore};
-use candor::statistics::{PairedDifference, paired_t};
-use candor_recipes::Error;
-use candor_recipes::predictions::Predictions;
+use std::path::Path;
+
+use anyhow::Result;
+use candor::metrics::{ALL, Evaluation, EvaluationOptions};
+use candor::report::page::differences_in_words;
+use candor_recipes::predictions::{Evaluated, Fields, Input, OnBad, Request, Stream, evaluate};
 use serde::Serialize;
 
 use crate::args::{CompareArgs, Global};
-use crate::inputs;
 use crate::output::{print, print_json};
 use crate::table::{paragraph, short, table};
 
@@ -26,97 +26,63 @@ struct File {
     evaluation: Evaluation,
 }
 
-/// A figure of a file against that of the first, paired by row.
+/// A figure of a file less that of the first, paired by row.
 #[derive(Serialize)]
 struct Difference {
     file: String,
     metric: &'static str,
-    #[serde(flatten)]
-    difference: PairedDifference,
-    ci_method: &'static str,
+    mean: f64,
+    ci: Option<[f64; 2]>,
+    ci_method: Option<String>,
+    p_value: Option<f64>,
 }
 
-/// A figure of one row.
-type RowFigure = fn(&RowScore) -> f64;
-
-/// The figures that are means over rows, so that rows can be paired.
-const PAIRED: [(&str, RowFigure); 4] = [
-    ("accuracy", |score| f64::from(u8::from(score.correct))),
-    ("nll", |score| score.nll),
-    ("brier", |score| score.brier),
-    ("signed_gap", |score| score.confidence - f64::from(u8::from(score.correct))),
-];
-
 pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
-    let mut files = Vec::new();
-    let mut scores: Vec<Vec<RowScore>> = Vec::new();
-    let mut labels: Option<Vec<i64>> = None;
-    for path in &args.predictions {
-        let name = path.display().to_string();
-        let predictions: Predictions = inputs::read_file(path)?;
-        if let Some(first) = &labels
-            && *first != predictions.labels
-        {
-            let problem = match first.iter().zip(&predictions.labels).position(|(a, b)| a != b) {
-                Some(row) => format!(
-                    "row {row} has another label than in the first file; the rows must be the same, in the same order"
-                ),
-                None => {
-                    format!("has {} rows, but the first file has {}", predictions.labels.len(), first.len())
-                }
-            };
-            return Err(Error::Format { path: path.clone(), problem }.into());
+    let mut document =
+        Document { schema: "candor.compare_predictions/1", files: Vec::new(), differences: Vec::new(), verdict: Vec::new() };
+    let Some((base, others)) = args.predictions.split_first() else { return Ok(()) };
+    let name = |path: &Path| path.display().to_string();
+    for other in others {
+        let Evaluated { evaluation, other: Some(judged), .. } = paired(base, other)? else { continue };
+        if document.files.is_empty() {
+            document.files.push(File { file: name(base), evaluation });
         }
-        let evaluation = predictions.evaluate(EvaluationOptions::default(), None).context(name.clone())?;
-        scores.push(predictions.row_scores(None)?.into_iter().flatten().collect());
-        labels = Some(predictions.labels);
-        files.push(File { file: name, evaluation });
-    }
-    let mut differences = Vec::new();
-    let Some((base, others)) = scores.split_first() else { return Ok(()) };
-    for (file, rows) in files.iter().skip(1).zip(others) {
-        for (metric, figure) in PAIRED {
-            let pairs: Vec<f64> = rows.iter().zip(base).map(|(a, b)| figure(a) - figure(b)).collect();
-            if pairs.iter().all(|difference| difference.is_finite())
-                && let Some(difference) = paired_t(&pairs, 0.95)
-            {
-                differences.push(Difference {
-                    file: file.file.clone(),
-                    metric,
-                    difference,
-                    ci_method: "paired t by row",
-                });
-            }
+        document.verdict.extend(differences_in_words(&name(base), &name(other), &judged.differences));
+        for metric in ALL {
+            let Some(estimate) = judged.differences.metrics.get(metric.name) else { continue };
+            let Some(mean) = estimate.difference else { continue };
+            document.differences.push(Difference {
+                file: name(other),
+                metric: metric.name,
+                mean,
+                ci: estimate.ci,
+                ci_method: estimate.ci_method.clone(),
+                p_value: estimate.p_value,
+            });
         }
+        document.files.push(File { file: name(other), evaluation: judged.evaluation });
     }
-    let verdict = differences.iter().filter_map(|difference| sentence(difference, &files[0].file)).collect();
-    let document = Document { schema: "candor.compare_predictions/1", files, differences, verdict };
     if global.json {
         return print_json(&document);
     }
     print(&people(&document))
 }
 
-/// What a difference says, if it is more than chance.
-fn sentence(difference: &Difference, base: &str) -> Option<String> {
-    let [low, high] = difference.difference.ci?;
-    if low <= 0.0 && high >= 0.0 {
-        return None;
-    }
-    let better = match difference.metric {
-        "accuracy" => difference.difference.mean > 0.0,
-        "nll" | "brier" => difference.difference.mean < 0.0,
-        _ => return None,
+/// Both files, row by row.
+fn paired(base: &Path, other: &Path) -> Result<Evaluated> {
+    let stream = |path: &Path| -> Result<Stream> {
+        let input = Input::files(std::slice::from_ref(&path.to_owned()), None)?;
+        Ok(Stream::open(&input, Fields::default())?)
     };
-    Some(format!(
-        "{} has a {} {} than {base}: {} ({} to {}).",
-        difference.file,
-        if better { "better" } else { "worse" },
-        difference.metric,
-        short(difference.difference.mean, 4),
-        short(low, 4),
-        short(high, 4)
-    ))
+    let request = Request {
+        options: EvaluationOptions::default(),
+        ignore_index: None,
+        on_bad: OnBad::Refuse,
+        positive: None,
+        temperature: None,
+        detail: false,
+    };
+    Ok(evaluate(stream(base)?, Some(stream(other)?), &request)?)
 }
 
 fn people(document: &Document) -> String {
@@ -142,12 +108,11 @@ fn people(document: &Document) -> String {
         .differences
         .iter()
         .map(|difference| {
-            let ci = difference.difference.ci;
             vec![
                 difference.file.clone(),
                 difference.metric.to_owned(),
-                short(difference.difference.mean, 4),
-                ci.map_or("-".to_owned(), |[low, high]| format!("{} to {}", short(low, 4), short(high, 4))),
+                short(difference.mean, 4),
+                difference.ci.map_or("-".to_owned(), |[low, high]| format!("{} to {}", short(low, 4), short(high, 4))),
             ]
         })
         .collect();

@@ -6,6 +6,7 @@ mod compare;
 mod compare_predictions;
 mod data;
 mod eval;
+mod eval_text;
 mod explain;
 mod list;
 mod loss;

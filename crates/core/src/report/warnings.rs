@@ -21,9 +21,21 @@ impl Warning {
     }
 }
 
+/// Fewer rows than this say little about calibration.
+const FEW_ROWS: u64 = 200;
+
 /// The warnings of one set of predictions.
 pub fn evaluation_warnings(evaluation: &Evaluation) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    if evaluation.n < FEW_ROWS {
+        warnings.push(Warning::new(
+            "few_rows",
+            format!(
+                "{} rows are few for a calibration error, which is then large by chance: read the intervals and the column of calibrated predictions, or evaluate more rows",
+                evaluation.n
+            ),
+        ));
+    }
     if evaluation.impossible > 0 {
         warnings.push(Warning::new(
             "zero_probability",
@@ -50,6 +62,42 @@ pub fn evaluation_warnings(evaluation: &Evaluation) -> Vec<Warning> {
     warnings
 }
 
+/// A group is told of if its confidence is off by this much more than that of all rows.
+const GROUP_GAP: f64 = 0.05;
+
+/// The warnings that groups of the rows give: those whose confidence is off beyond chance, and by more than the
+/// whole.
+pub fn group_warnings<'a>(
+    whole: &Evaluation,
+    groups: impl IntoIterator<Item = (&'a str, &'a Evaluation)>,
+) -> Vec<Warning> {
+    let overall = whole.value("signed_gap");
+    let mut off: Vec<(f64, String)> = groups
+        .into_iter()
+        .filter_map(|(name, group)| {
+            let gap = group.metrics.get("signed_gap")?;
+            let (value, [low, high]) = (gap.value?, gap.ci?);
+            let beyond = low > overall + GROUP_GAP / 2.0 || high < overall - GROUP_GAP / 2.0;
+            let told = (value - overall).abs() > GROUP_GAP && beyond && (low > 0.0 || high < 0.0);
+            let direction = if value > 0.0 { "over" } else { "under" };
+            told.then(|| (value.abs(), format!("{name} ({direction}-confident by {:.3})", value.abs())))
+        })
+        .collect();
+    if off.is_empty() {
+        return Vec::new();
+    }
+    off.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let named: Vec<String> = off.iter().take(5).map(|(_, words)| words.clone()).collect();
+    let more = if off.len() > 5 { format!(" and {} more", off.len() - 5) } else { String::new() };
+    vec![Warning::new(
+        "group_confidence",
+        format!(
+            "the confidence of some groups is off by more than that of all rows, {}{more}: calibrate these groups apart, or collect more of their rows for training",
+            named.join(", ")
+        ),
+    )]
+}
+
 #[cfg(test)]
 mod tests {
     use super::evaluation_warnings;
@@ -64,9 +112,28 @@ mod tests {
 
     #[test]
     fn the_direction_of_the_error_and_impossible_labels_are_noticed() {
-        assert_eq!(evaluated((0..100).map(|i| ([0.95, 0.05], usize::from(i % 4 == 0)))), ["over_confidence"]);
-        assert_eq!(evaluated((0..100).map(|i| ([0.6, 0.4], usize::from(i % 10 == 0)))), ["under_confidence"]);
-        assert!(evaluated((0..100).map(|i| ([0.75, 0.25], usize::from(i % 4 == 0)))).is_empty());
-        assert_eq!(evaluated([([1.0, 0.0], 0), ([1.0, 0.0], 1)]), ["zero_probability"]);
+        assert_eq!(evaluated((0..200).map(|i| ([0.95, 0.05], usize::from(i % 4 == 0)))), ["over_confidence"]);
+        assert_eq!(evaluated((0..200).map(|i| ([0.6, 0.4], usize::from(i % 10 == 0)))), ["under_confidence"]);
+        assert!(evaluated((0..200).map(|i| ([0.75, 0.25], usize::from(i % 4 == 0)))).is_empty());
+        assert_eq!(evaluated([([1.0, 0.0], 0), ([1.0, 0.0], 1)]), ["few_rows", "zero_probability"]);
+    }
+
+    #[test]
+    fn groups_that_are_off_by_more_than_the_whole_are_named() {
+        let of = |confidence: f64, wrong_of: usize| {
+            let mut evaluator = Evaluator::new(EvaluationOptions::default()).unwrap();
+            let mut scorer = Scorer::default();
+            for i in 0..400 {
+                evaluator
+                    .update(scorer.probs(&[confidence, 1.0 - confidence], usize::from(i % wrong_of == 0)));
+            }
+            evaluator.compute().unwrap()
+        };
+        let (whole, off) = (of(0.75, 4), of(0.95, 4));
+        assert!(super::group_warnings(&whole, [("a", &whole)]).is_empty());
+        let warnings = super::group_warnings(&whole, [("a", &whole), ("b", &off)]);
+        assert_eq!(warnings[0].code, "group_confidence");
+        assert!(warnings[0].message.contains("b (over-confident by 0.200)"), "{}", warnings[0].message);
+        assert!(super::group_warnings(&off, [("b", &off)]).is_empty());
     }
 }

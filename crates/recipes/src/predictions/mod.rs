@@ -1,15 +1,41 @@
 //! Predictions with their labels: what a training leaves behind and an evaluation starts from.
 
+mod aligned;
+mod arrays;
+mod arrow_rows;
+mod bad_rows;
+mod block;
+mod check;
+mod chunk;
+mod class_names;
+mod csv_rows;
+mod detail;
+mod evaluate;
+mod fields;
 mod group_column;
+mod ipc;
+mod json_rows;
 mod npy;
 mod parquet;
+mod rows;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use bad_rows::{BadRow, BadRows, OnBad};
+pub use chunk::{Chunk, Groups, InputKind, Problem};
+pub use class_names::ClassNames;
+pub use detail::Detail;
+pub use evaluate::{Evaluated, Other, Request, evaluate};
+pub use fields::Fields;
+pub use source::{Format, Input, Stream};
 
 pub use group_column::read as read_groups;
 pub use npy::{
     read_labels as read_npy_labels, read_scores as read_npy_scores, read_vector as read_npy_vector,
     write_scores as write_npy_scores, write_vector as write_npy_vector,
 };
-pub use parquet::{read as read_parquet, write as write_parquet};
+pub use parquet::write as write_parquet;
 
 use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, RowScore, Scorer};
 use candor::report::page::Histogram;
@@ -59,6 +85,44 @@ impl Values {
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The values in double precision.
+    pub(crate) fn into_f64(self) -> Vec<f64> {
+        match self {
+            Values::F32(values) => values.into_iter().map(f64::from).collect(),
+            Values::F64(values) => values,
+        }
+    }
+
+    /// These and then the others; in double precision if one of them is.
+    fn joined(self, others: Self) -> Self {
+        match (self, others) {
+            (Values::F32(mut a), Values::F32(b)) => {
+                a.extend(b);
+                Values::F32(a)
+            }
+            (a, b) => {
+                let mut a = a.into_f64();
+                a.extend(b.into_f64());
+                Values::F64(a)
+            }
+        }
+    }
+
+    /// Some of the rows of `width` values.
+    fn rows(&self, rows: &[usize], width: usize) -> Self {
+        fn chosen<T: Copy>(values: &[T], rows: &[usize], width: usize) -> Vec<T> {
+            rows.iter()
+                .filter_map(|row| values.get(row * width..(row + 1) * width))
+                .flatten()
+                .copied()
+                .collect()
+        }
+        match self {
+            Values::F32(values) => Values::F32(chosen(values, rows, width)),
+            Values::F64(values) => Values::F64(chosen(values, rows, width)),
+        }
     }
 }
 
@@ -281,35 +345,4 @@ fn score_probs<T: candor::Scalar>(
         }
         Ok(())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_and_scores_of_different_length_are_refused() {
-        let error = Predictions::from_logits(vec![0.0; 6], 3, vec![0]).unwrap_err();
-        assert!(error.is_input());
-        assert_eq!(error.to_string(), "labels (one for each row of scores) has 1 elements, but 2 are needed");
-    }
-
-    #[test]
-    fn the_figures_do_not_depend_on_the_number_of_threads() {
-        let logits: Vec<f32> = (0..30_000).map(|i| ((i * 37) % 101) as f32 * 0.05).collect();
-        let labels: Vec<i64> = (0..10_000).map(|i| i % 3).collect();
-        let predictions = Predictions::from_logits(logits, 3, labels).unwrap();
-        let on = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| predictions.evaluate(EvaluationOptions::default(), None).unwrap())
-        };
-        assert_eq!(on(1), on(3));
-    }
-
-    #[test]
-    fn probabilities_have_no_temperature() {
-        let scores = Scores { kind: ScoreKind::Probs, values: Values::F64(vec![0.5, 0.5]), n_classes: 2 };
-        let predictions = Predictions::new(scores, vec![0]).unwrap();
-        assert!(matches!(predictions.fit_temperature(None), Err(Error::Config { .. })));
-    }
 }

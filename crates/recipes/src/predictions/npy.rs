@@ -1,143 +1,47 @@
 //! Arrays of NumPy (`.npy`): scores of any float type, labels of any integer type.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use npyz::{DType, NpyFile, Order, TypeChar};
-
+use super::arrays::{ArrayColumn, open_npy};
 use super::{ScoreKind, Scores, Values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::write_atomic;
 
-fn open(path: &Path) -> Result<NpyFile<BufReader<File>>> {
-    let file = File::open(path).map_err(Error::io(path, "opening"))?;
-    NpyFile::new(BufReader::new(file))
-        .map_err(|error| Error::format(path, format!("not a NumPy array (.npy): {error}")))
-}
-
-/// The type letter and size of the elements.
-fn element_type(path: &Path, npy: &NpyFile<BufReader<File>>) -> Result<(TypeChar, u64)> {
-    match npy.dtype() {
-        DType::Plain(plain) => Ok((plain.type_char(), plain.size_field())),
-        other => {
-            Err(Error::format(path, format!("holds records ({}), but numbers are needed", other.descr())))
-        }
-    }
-}
-
-fn check_order(path: &Path, npy: &NpyFile<BufReader<File>>) -> Result<()> {
-    if npy.order() == Order::Fortran && npy.shape().len() > 1 {
-        let problem = "is stored in Fortran order; save it with numpy.ascontiguousarray";
-        return Err(Error::format(path, problem));
-    }
-    Ok(())
-}
-
-/// Reads scores: a float array `[n, n_classes]`.
+/// Reads scores: an array of numbers `[n, n_classes]`.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] for another shape, type or a truncated file.
+/// [`Error::Io`](crate::Error::Io), or [`Error::Format`](crate::Error::Format) for another shape, type or a truncated file.
 pub fn read_scores(path: &Path, kind: ScoreKind) -> Result<Scores> {
-    let npy = open(path)?;
-    check_order(path, &npy)?;
-    let shape = npy.shape().to_vec();
-    let [_, n_classes] = shape[..] else {
-        let problem = format!("has shape {shape:?}, but {} need [rows, classes]", kind.name());
-        return Err(Error::format(path, problem));
-    };
-    let truncated = |error: std::io::Error| Error::format(path, format!("ends too early: {error}"));
-    let values = match element_type(path, &npy)? {
-        (TypeChar::Float, 2) => {
-            let halves: Vec<half::f16> = npy.into_vec().map_err(truncated)?;
-            Values::F32(halves.into_iter().map(f32::from).collect())
-        }
-        (TypeChar::Float, 4) => Values::F32(npy.into_vec().map_err(truncated)?),
-        (TypeChar::Float, 8) => Values::F64(npy.into_vec().map_err(truncated)?),
-        (letter, size) => {
-            let problem = format!(
-                "holds elements of type {letter:?} of {size} bytes, but {} need float16, float32 or float64",
-                kind.name()
-            );
-            return Err(Error::format(path, problem));
-        }
-    };
-    if n_classes == 0 {
-        return Err(Error::format(path, format!("has shape {shape:?}: there are no classes")));
-    }
-    let n_classes = usize::try_from(n_classes).map_err(|_| Error::format(path, "has too many classes"))?;
-    Ok(Scores { kind, values, n_classes })
+    let column = open_npy(path)?;
+    let n_classes = column.classes(kind.name())?;
+    Ok(Scores { kind, values: column.into_values()?, n_classes })
 }
 
 /// Reads labels: an integer array `[n]` (or `[n, 1]`).
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] for another shape, type or a truncated file.
+/// [`Error::Io`](crate::Error::Io), or [`Error::Format`](crate::Error::Format) for another shape, type or a truncated file.
 pub fn read_labels(path: &Path) -> Result<Vec<i64>> {
-    let npy = open(path)?;
-    let shape = npy.shape().to_vec();
-    if !matches!(shape[..], [_] | [_, 1]) {
-        return Err(Error::format(path, format!("has shape {shape:?}, but labels need [rows]")));
-    }
-    let truncated = |error: std::io::Error| Error::format(path, format!("ends too early: {error}"));
-    macro_rules! widen {
-        ($type:ty) => {
-            npy.into_vec::<$type>().map_err(truncated)?.into_iter().map(i64::from).collect()
-        };
-    }
-    Ok(match element_type(path, &npy)? {
-        (TypeChar::Int, 1) => widen!(i8),
-        (TypeChar::Int, 2) => widen!(i16),
-        (TypeChar::Int, 4) => widen!(i32),
-        (TypeChar::Int, 8) => widen!(i64),
-        (TypeChar::Uint, 1) => widen!(u8),
-        (TypeChar::Uint, 2) => widen!(u16),
-        (TypeChar::Uint, 4) => widen!(u32),
-        (TypeChar::Uint, 8) => {
-            let wide: Vec<u64> = npy.into_vec().map_err(truncated)?;
-            // A value beyond i64 is no class either way; the check against the classes names it.
-            wide.into_iter().map(|label| i64::try_from(label).unwrap_or(i64::MAX)).collect()
-        }
-        (TypeChar::Bool, _) => {
-            npy.into_vec::<bool>().map_err(truncated)?.into_iter().map(i64::from).collect()
-        }
-        (letter, size) => {
-            let problem =
-                format!("holds elements of type {letter:?} of {size} bytes, but labels need an integer type");
-            return Err(Error::format(path, problem));
-        }
-    })
+    one_axis(open_npy(path)?, "labels")?.into_integers()
 }
 
-/// Reads a float array `[n]`, such as class weights.
+/// Reads an array of numbers `[n]`, such as class weights.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Format`] for another shape, type or a truncated file.
+/// [`Error::Io`](crate::Error::Io), or [`Error::Format`](crate::Error::Format) for another shape, type or a truncated file.
 pub fn read_vector(path: &Path) -> Result<Vec<f64>> {
-    let npy = open(path)?;
-    let shape = npy.shape().to_vec();
-    if !matches!(shape[..], [_] | [_, 1]) {
-        return Err(Error::format(path, format!("has shape {shape:?}, but one axis is needed")));
-    }
-    let truncated = |error: std::io::Error| Error::format(path, format!("ends too early: {error}"));
-    match element_type(path, &npy)? {
-        (TypeChar::Float, 4) => {
-            Ok(npy.into_vec::<f32>().map_err(truncated)?.into_iter().map(f64::from).collect())
-        }
-        (TypeChar::Float, 8) => npy.into_vec().map_err(truncated),
-        (letter, size) => {
-            let problem = format!(
-                "holds elements of type {letter:?} of {size} bytes, but float32 or float64 is needed"
-            );
-            Err(Error::format(path, problem))
-        }
-    }
+    Ok(one_axis(open_npy(path)?, "weights")?.into_values()?.into_f64())
+}
+
+fn one_axis(column: ArrayColumn, what: &str) -> Result<ArrayColumn> {
+    column.check_one_axis(what)?;
+    Ok(column)
 }
 
 /// Writes scores as a float array `[n, n_classes]`.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`](crate::Error::Io).
 pub fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
     use npyz::WriterBuilder;
     let shape = [scores.n_rows() as u64, scores.n_classes as u64];
@@ -178,6 +82,7 @@ pub fn write_vector(path: &Path, values: &[f64]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn scores_survive_a_round_trip_in_their_own_precision() {

@@ -111,7 +111,7 @@ impl Histogram {
     }
 
     /// Adds the counts of another histogram over the same bins; `false` if the bins differ.
-    pub(super) fn merge(&mut self, other: &Self) -> bool {
+    pub fn merge(&mut self, other: &Self) -> bool {
         let same =
             self.low == other.low && self.high == other.high && self.counts.len() == other.counts.len();
         if same {

@@ -58,11 +58,17 @@ fn compared(strengths: usize, seeds: u64, epochs: usize) -> (Comparison, Vec<Run
 fn pages() -> Vec<Page> {
     let (comparison, runs) = compared(3, 2, 5);
     let facts = vec![("Data".to_owned(), "digits".to_owned())];
-    let groups = [("a group".to_owned(), evaluation(0.5))];
+    let extras = EvaluationExtras {
+        groups: vec![("a group".to_owned(), evaluation(0.5))],
+        margins: runs[0].margins.clone(),
+        facts: facts.clone(),
+        configuration: facts.clone(),
+        ..EvaluationExtras::default()
+    };
     vec![
         Page::comparison(&comparison, &runs, facts.clone(), facts.clone()),
         Page::run("some/where/digits", &runs[0], facts.clone(), facts.clone()),
-        Page::evaluation("p.parquet", &runs[0].test, &groups, runs[0].margins.as_ref(), facts.clone(), facts),
+        Page::evaluation("p.parquet", &runs[0].test, extras),
     ]
 }
 

@@ -2,14 +2,20 @@
 //!
 //! As trained and with temperature, training and validation rows have one colour and shape in all of them.
 
+mod classes;
 mod distributions;
 mod epochs;
+mod outcomes;
 mod reliability;
+mod risk_coverage;
 mod strengths;
 
+pub(super) use classes::classes;
 pub(super) use distributions::{confidences, margins};
 pub(super) use epochs::{learning, single_run};
-pub(super) use reliability::{reliability, reliability_panel};
+pub(super) use outcomes::outcomes;
+pub(super) use reliability::{effect_of_map, reliability, reliability_panel, two_models};
+pub(super) use risk_coverage::risk_coverage;
 pub(super) use strengths::strengths;
 
 use super::setting::Setting;
@@ -32,6 +38,9 @@ pub(super) const AS_TRAINED: Style = Style { name: "as trained", paint: paint(0,
 /// The same, divided by the temperature fitted on validation rows.
 pub(super) const WITH_TEMPERATURE: Style =
     Style { name: "with temperature scaling", paint: paint(1, true), mark: Mark::Triangle };
+/// Another model on the same rows.
+pub(super) const OTHER_MODEL: Style =
+    Style { name: "the other model", paint: paint(2, false), mark: Mark::Triangle };
 const TRAINING: Style = Style { name: "training rows", paint: paint(3, true), mark: Mark::Line };
 const VALIDATION: Style = Style { name: "validation rows", paint: paint(2, false), mark: Mark::Line };
 

@@ -81,20 +81,29 @@ pub(in super::super) fn reliability_panel(
     others: &[&Evaluation],
     style: Style,
 ) -> Panel {
-    let filled = |evaluation: &Evaluation| -> Vec<(ReliabilityBin, f64, f64)> {
-        let known = |bin: &ReliabilityBin| Some((*bin, bin.confidence?, bin.accuracy?));
-        evaluation.reliability.iter().filter_map(known).collect()
-    };
-    let bins = filled(evaluation);
     let mut dots = Vec::new();
     for other in others {
-        dots.extend(filled(other).into_iter().map(|(_, confidence, accuracy)| Point {
+        dots.extend(filled(&other.reliability).map(|(_, confidence, accuracy)| Point {
             x: confidence,
             y: accuracy,
             bar: None,
             note: String::new(),
         }));
     }
+    let mut panel = bins_panel(title, &evaluation.reliability, dots, style);
+    panel.description = format!("{} {}", figures_sentence(evaluation), panel.description);
+    panel.facts = figures(evaluation);
+    panel
+}
+
+/// The bins that hold rows.
+fn filled(bins: &[ReliabilityBin]) -> impl Iterator<Item = (ReliabilityBin, f64, f64)> + '_ {
+    bins.iter().filter_map(|bin| Some((*bin, bin.confidence?, bin.accuracy?)))
+}
+
+/// The diagram of some bins, without figures.
+pub(super) fn bins_panel(title: String, all: &[ReliabilityBin], dots: Vec<Point>, style: Style) -> Panel {
+    let bins: Vec<(ReliabilityBin, f64, f64)> = filled(all).collect();
     let bands: Vec<Block> = bins
         .iter()
         .filter_map(|(bin, _, _)| {
@@ -110,7 +119,7 @@ pub(in super::super) fn reliability_panel(
             note: sentence(bin, *confidence, *accuracy),
         })
         .collect();
-    let most = evaluation.reliability.iter().map(|bin| bin.count).max().unwrap_or(0) as f64;
+    let most = all.iter().map(|bin| bin.count).max().unwrap_or(0) as f64;
     let bars: Vec<Block> = bins
         .iter()
         .map(|(bin, ..)| Block {
@@ -124,8 +133,8 @@ pub(in super::super) fn reliability_panel(
         bins.iter().map(|(bin, confidence, accuracy)| sentence(bin, *confidence, *accuracy)).collect();
     Panel {
         title,
-        description: format!("{} {}", figures_sentence(evaluation), described.join("; ")),
-        facts: figures(evaluation),
+        description: described.join("; "),
+        facts: Vec::new(),
         plot: Plot {
             x: Axis::unit("confidence"),
             y: Axis::unit("share correct"),
@@ -144,6 +153,39 @@ pub(in super::super) fn reliability_panel(
                 paint: Paint::solid(Role::Muted).opacity(0.6),
             }),
         },
+    }
+}
+
+/// Two models on the same rows, side by side.
+pub(in super::super) fn two_models(
+    first: (&str, &Evaluation, Style),
+    other: (&str, &Evaluation, Style),
+) -> Figure {
+    let panel = |(name, evaluation, style): (&str, &Evaluation, Style)| {
+        reliability_panel(name.to_owned(), evaluation, &[], style)
+    };
+    Figure {
+        name: "models".to_owned(),
+        title: "Both models".to_owned(),
+        caption: "The same rows, judged by each model. The one whose points lie closer to the diagonal is the more honest.".to_owned(),
+        reading: "The reliability diagrams of the two models that were compared. Whether a difference is more than chance is in the table, where the models are paired by row.".to_owned(),
+        legend: legend(first.2, false).into_iter().skip(1).collect(),
+        panels: vec![panel(first), panel(other)],
+    }
+}
+
+/// What a calibration map makes of the predictions.
+pub(in super::super) fn effect_of_map(map: &str, before: &Evaluation, after: &Evaluation) -> Figure {
+    Figure {
+        name: "map".to_owned(),
+        title: format!("With {map}"),
+        caption: "The same predictions as they are, and with the map. A map that works moves the points to the diagonal.".to_owned(),
+        reading: "A calibration map changes the confidences and keeps the answers, or nearly so. It must have been fitted on other rows than these, or the right-hand picture flatters it.".to_owned(),
+        legend: legend(Style::of(false), false).into_iter().skip(1).collect(),
+        panels: vec![
+            reliability_panel("as they are".to_owned(), before, &[], Style::of(false)),
+            reliability_panel(format!("with {map}"), after, &[], Style::of(true)),
+        ],
     }
 }
 
@@ -173,7 +215,11 @@ pub(in super::super) fn figures(evaluation: &Evaluation) -> Vec<(String, String)
         figures.push(("if calibrated".to_owned(), fixed(null, 3)));
     }
     figures.push(("gap".to_owned(), signed(evaluation.value("signed_gap"), 3)));
-    for (name, metric, decimals) in [("Brier", "brier", 4), ("NLL", "nll", 3), ("AURC", "aurc", 4)] {
+    let others = [("Brier", "brier", 4), ("NLL", "nll", 3), ("AURC", "aurc", 4)];
+    // Some inputs have no such figure.
+    for (name, metric, decimals) in
+        others.into_iter().filter(|other| evaluation.metrics.contains_key(other.1))
+    {
         figures.push((name.to_owned(), fixed(evaluation.value(metric), decimals)));
     }
     figures
