@@ -8,3 +8,4 @@ mod evaluation;
 mod program;
 mod resume;
 mod training;
+mod vision;

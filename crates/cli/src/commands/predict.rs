@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candor_recipes::predictions::write_parquet;
-use candor_recipes::vision::train::predict_with;
+use candor_recipes::vision::predict::predict_with;
 use serde_json::json;
 
 use crate::args::{Global, PredictArgs};

@@ -1,17 +1,32 @@
-//! Image classification: embedded digits, files of the MNIST and CIFAR families; three models.
+//! Image classification: embedded digits, files of the MNIST and CIFAR families, folders of pictures; three models.
 //!
-//! The flow is [`data`] (read, check, split, normalise) -> [`model`] -> [`train`].
+//! The flow is [`data`] (read, check, split) -> [`images`] (normalise) -> views, mixes, noise and teachers of a
+//! run -> [`model`] -> [`train`] -> what the runs say together.
 
 mod augment;
 mod cifar;
+mod clusters;
+mod conclude;
 pub mod data;
+mod distillation;
+mod folder;
 mod idx;
+pub mod images;
+mod label_file;
+mod mix;
+mod mnist;
 pub mod model;
+mod noise;
+pub mod predict;
+mod setup;
+mod teacher;
+mod telemetry;
 pub mod train;
 
+use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::Result;
-use crate::recipe::{Prepared, Recipe, RecipeInfo};
+use crate::recipe::{Conclusion, Prepared, Recipe, RecipeInfo};
 
 /// The recipe.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +40,7 @@ const INFO: RecipeInfo = RecipeInfo {
     summary: "image classification with a perceptron, a small convolutional net or a residual net",
     models: MODELS,
     data: &["digits"],
-    formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip",
+    formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip, or of PNG and JPEG pictures with a folder for each class",
     preset: &[],
 };
 
@@ -36,5 +51,9 @@ impl Recipe for Vision {
 
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>> {
         Ok(Box::new(train::PreparedVision::new(&config.data)?))
+    }
+
+    fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {
+        conclude::conclude(runs)
     }
 }

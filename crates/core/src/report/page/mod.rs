@@ -29,4 +29,5 @@ pub use document::{Cell, Heading, Page, Row, Table};
 pub use figure::{Block, Figure, Layer, LegendEntry, Mark, Panel, Plot, Point, Strip};
 pub use html::render;
 pub use paint::{Paint, Role};
+pub use setting::variant_label;
 pub use svg::svg;
