@@ -11,7 +11,10 @@ fn write_png(path: &Path, width: usize, height: usize, pixels: &[u8]) {
     let chunk = |kind: &[u8], data: &[u8]| -> Vec<u8> {
         let body = [kind, data].concat();
         let crc = !body.iter().fold(!0_u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+            (0..8).fold(
+                crc ^ u32::from(*byte),
+                |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+            )
         });
         [&(data.len() as u32).to_be_bytes()[..], &body, &crc.to_be_bytes()].concat()
     };
@@ -31,13 +34,9 @@ fn write_png(path: &Path, width: usize, height: usize, pixels: &[u8]) {
     .concat();
     let header =
         [&(width as u32).to_be_bytes()[..], &(height as u32).to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
-    let bytes = [
-        &b"\x89PNG\r\n\x1a\n"[..],
-        &chunk(b"IHDR", &header),
-        &chunk(b"IDAT", &packed),
-        &chunk(b"IEND", &[]),
-    ]
-    .concat();
+    let bytes =
+        [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), &chunk(b"IDAT", &packed), &chunk(b"IEND", &[])]
+            .concat();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
@@ -147,18 +146,20 @@ fn labels_from_a_file_and_votes_are_trained_on() {
     // Every training label becomes class 3, so that is all the model learns; it is judged by the set's own labels.
     let data: Vec<u8> = std::iter::repeat_n(3_i64.to_le_bytes(), 1797).flatten().collect();
     write_npy(&folder.path().join("l.npy"), "<i8", "1797,", &data);
-    let accuracy = |document: &Value| {
-        document["figures"]["test"]["metrics"]["accuracy"]["value"].as_f64().unwrap()
-    };
+    let accuracy =
+        |document: &Value| document["figures"]["test"]["metrics"]["accuracy"]["value"].as_f64().unwrap();
     let wrong = accuracy(&train("a", &path("l.npy")));
     assert!(wrong < 0.15, "{wrong}");
     // Votes 1 : 1 for classes 0 and 1 whatever the image: the confidence is a half.
-    let data: Vec<u8> =
-        (0..1797).flat_map(|_| (0..10).map(|k| if k < 2 { 1.0_f64 } else { 0.0 })).flat_map(f64::to_le_bytes).collect();
+    let data: Vec<u8> = (0..1797)
+        .flat_map(|_| (0..10).map(|k| if k < 2 { 1.0_f64 } else { 0.0 }))
+        .flat_map(f64::to_le_bytes)
+        .collect();
     write_npy(&folder.path().join("v.npy"), "<f8", "1797, 10", &data);
     let document = train("b", &path("v.npy"));
     let metrics = &document["figures"]["test"]["metrics"];
-    let confidence = metrics["accuracy"]["value"].as_f64().unwrap() + metrics["signed_gap"]["value"].as_f64().unwrap();
+    let confidence =
+        metrics["accuracy"]["value"].as_f64().unwrap() + metrics["signed_gap"]["value"].as_f64().unwrap();
     assert!((confidence - 0.5).abs() < 0.1, "{confidence}");
 }
 
@@ -275,18 +276,21 @@ fn telemetry_shows_what_smoothing_does_to_gradients_margins_and_features() {
         out.display()
     ));
     let mean = |smoothing: f64, name: &str| {
-        let mine: Vec<f64> =
-            runs(&document).iter().filter(|run| run["smoothing"] == smoothing).map(|run| metric(run, name)).collect();
+        let mine: Vec<f64> = runs(&document)
+            .iter()
+            .filter(|run| run["smoothing"] == smoothing)
+            .map(|run| metric(run, name))
+            .collect();
         assert_eq!(mine.len(), 3);
         mine.iter().sum::<f64>() / 3.0
     };
     let ratio = |name: &str| mean(0.1, name) / mean(0.0, name);
     // 1 - α at equal logits; those of an untrained net are nearly equal.
     assert!((ratio("gradient_norm_at_start") - 0.9).abs() < 0.01, "{}", ratio("gradient_norm_at_start"));
-    for name in ["margin_spread", "margin_spread_validation", "class_tightness", "class_tightness_validation"] {
-        assert!(ratio(name) < 0.95, "{name}: {}", ratio(name));
+    for name in ["margin_spread", "margin_spread_validation", "distance_within_classes"] {
+        assert!(ratio(name) < 0.85, "{name}: {}", ratio(name));
     }
-    assert!(ratio("curvature") > 1.0 && ratio("mutual_information") < 1.0);
+    assert!(ratio("curvature") > 1.0, "{}", ratio("curvature"));
     let logs = std::fs::read_to_string(out.join("runs/run-000.json")).unwrap();
     let run: Value = serde_json::from_str(&logs).unwrap();
     let epochs = run["epochs"].as_array().unwrap();
@@ -296,7 +300,8 @@ fn telemetry_shows_what_smoothing_does_to_gradients_margins_and_features() {
     }
     assert!(last["logits/curvature_max"].as_f64().unwrap() <= 0.5);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    for title in ["Features of three classes", "Margins and features during training", "Gradients, curvature"] {
+    for title in ["Features of three classes", "Margins and features during training", "Gradients, curvature"]
+    {
         assert!(page.contains(title), "{title}");
     }
     let verdict = document["verdict"].to_string();
@@ -340,8 +345,11 @@ fn data_forty_per_cent_of_wrong_labels_on_fashion_mnist() {
     ));
     for (smoothing, accuracy, nll, ece) in NOISY_FASHION {
         let mean = |name: &str| {
-            let mine: Vec<f64> =
-                runs(&document).iter().filter(|run| run["smoothing"] == smoothing).map(|run| metric(run, name)).collect();
+            let mine: Vec<f64> = runs(&document)
+                .iter()
+                .filter(|run| run["smoothing"] == smoothing)
+                .map(|run| metric(run, name))
+                .collect();
             mine.iter().sum::<f64>() / mine.len() as f64
         };
         // Accuracies vary by .0016 from seed to seed, so the difference of two means of three by .0013; four of those.

@@ -80,11 +80,8 @@ impl Stream {
     fn ln_gamma_variate(&mut self, shape: f64) -> f64 {
         use crate::kernels::math::ln;
         // Below 1 by Gamma(shape) = Gamma(shape + 1) · U^(1/shape).
-        let (shape, boost) = if shape < 1.0 {
-            (shape + 1.0, ln(1.0 - self.uniform()) / shape)
-        } else {
-            (shape, 0.0)
-        };
+        let (shape, boost) =
+            if shape < 1.0 { (shape + 1.0, ln(1.0 - self.uniform()) / shape) } else { (shape, 0.0) };
         let d = shape - 1.0 / 3.0;
         let c = 1.0 / (9.0 * d).sqrt();
         loop {

@@ -39,7 +39,11 @@ impl ClassDistances {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a feature that is not
     /// finite or for fewer than two classes with rows.
     pub fn new(features: &[f32], n_features: usize, labels: Labels<'_>) -> Result<Self> {
-        check_len("the features, n_features a row,", labels.len().saturating_mul(n_features), features.len())?;
+        check_len(
+            "the features, n_features a row,",
+            labels.len().saturating_mul(n_features),
+            features.len(),
+        )?;
         for &value in features {
             check_range("a feature", f64::from(value), f64::from(f32::MIN), f64::from(f32::MAX))?;
         }

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn examples_far_apart_are_all_known_and_equal_ones_not_at_all() {
-        let apart: Vec<f64> = (0..5).flat_map(|x| [100.0 * f64::from(x), 100.0 * f64::from(x) + 1.0]).collect();
+        let apart: Vec<f64> =
+            (0..5).flat_map(|x| [100.0 * f64::from(x), 100.0 * f64::from(x) + 1.0]).collect();
         assert!((mutual_information(&apart, 2).unwrap() - 5.0_f64.ln()).abs() < 1e-12);
         assert_eq!(mutual_information(&[0.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2).unwrap(), 0.0);
         // Two clusters, one of three examples and one of one, without any spread: the entropy of (3/4, 1/4).

@@ -33,7 +33,8 @@ impl TemplatePlane {
         check_len("the second template", a.len(), b.len())?;
         check_len("the third template", a.len(), c.len())?;
         let difference = |to: &[f64]| -> Vec<f64> { to.iter().zip(a).map(|(to, a)| to - a).collect() };
-        let line = |index| Error::Malformed { what: "template", index, problem: "lies on a line with the others" };
+        let line =
+            |index| Error::Malformed { what: "template", index, problem: "lies on a line with the others" };
         let first = unit(difference(b)).ok_or_else(|| line(1))?;
         let towards = difference(c);
         let reach = norm(&towards);

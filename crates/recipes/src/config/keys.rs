@@ -58,7 +58,12 @@ const fn key(path: &'static str, kind: Kind, axis: bool, help: &'static str) -> 
 /// Every key but `recipe`, which is the command's own argument.
 pub const ALL: &[Key] = &[
     key("seed", Kind::Integer, false, "Seed of initial weights and shuffles"),
-    key("data.path", Kind::Text, false, "Embedded set (digits), or a folder of IDX or CIFAR files or of pictures"),
+    key(
+        "data.path",
+        Kind::Text,
+        false,
+        "Embedded set (digits), or a folder of IDX or CIFAR files or of pictures",
+    ),
     key(
         "data.validation",
         Kind::Text,
@@ -104,7 +109,12 @@ pub const ALL: &[Key] = &[
     key("loss.name", Kind::Text, true, "Loss (candor list losses)"),
     key("loss.smoothing", Kind::Float, true, "Smoothing strength"),
     key("loss.convention", Kind::Text, true, "What the strength means: uniform or off_class"),
-    key("distillation.teacher", Kind::Text, true, "Folder of a finished run to learn from (loss distillation)"),
+    key(
+        "distillation.teacher",
+        Kind::Text,
+        true,
+        "Folder of a finished run to learn from (loss distillation)",
+    ),
     key("distillation.temperature", Kind::Float, true, "Temperature of teacher and student"),
     key("distillation.weight", Kind::Float, true, "Weight of the teacher; the labels have the rest"),
     key("target.name", Kind::Text, true, "Target rule (candor list targets); auto: that of the convention"),

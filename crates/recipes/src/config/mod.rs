@@ -357,8 +357,7 @@ impl Config {
         let teacher = &self.distillation.teacher;
         if self.loss.name != DISTILLATION {
             if !teacher.is_empty() {
-                let problem =
-                    format!("loss {} has no teacher; leave one of the two out", self.loss.name);
+                let problem = format!("loss {} has no teacher; leave one of the two out", self.loss.name);
                 return Err(Error::config("distillation.teacher", teacher, problem));
             }
             return Ok(candor::losses::by_name(&self.loss.name, &self.loss.parameters)?);

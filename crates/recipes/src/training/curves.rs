@@ -75,12 +75,13 @@ fn course(runs: &[FinishedRun], figure: impl Fn(&EpochLog) -> Option<f64>) -> Ve
         .map(|(label, mine)| {
             let last = mine.iter().map(|run| run.epochs.len()).max().unwrap_or(0);
             let every = last.div_ceil(MOST_POINTS).max(1);
-            let points = (0..last).filter(|epoch| epoch % every == 0 || epoch + 1 == last).filter_map(|epoch| {
-                let values: Vec<f64> =
-                    mine.iter().filter_map(|run| figure(run.epochs.get(epoch)?)).collect();
-                let n = values.len() as f64;
-                (n > 0.0).then(|| (epoch as f64 + 1.0, values.iter().sum::<f64>() / n))
-            });
+            let points =
+                (0..last).filter(|epoch| epoch % every == 0 || epoch + 1 == last).filter_map(|epoch| {
+                    let values: Vec<f64> =
+                        mine.iter().filter_map(|run| figure(run.epochs.get(epoch)?)).collect();
+                    let n = values.len() as f64;
+                    (n > 0.0).then(|| (epoch as f64 + 1.0, values.iter().sum::<f64>() / n))
+                });
             (label, points.collect())
         })
         .collect()

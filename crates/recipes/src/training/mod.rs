@@ -288,7 +288,8 @@ pub fn train<T: Task>(
             let batch_loss = loss.clone().with_shared_rule(smoothing.rule(point)?).at(point);
             strength = smoothing.strength(point);
             if config.training.telemetry && progress.step == 0 {
-                progress.start = task.telemetry_at_start(&model.valid(), &batch_loss, &device.clone().inner())?;
+                progress.start =
+                    task.telemetry_at_start(&model.valid(), &batch_loss, &device.clone().inner())?;
             }
             let output = task.loss(&model, rows, progress.epoch, &batch_loss, &device)?;
             check_finite(progress.epoch, "training loss", output.value.loss)?;

@@ -384,7 +384,8 @@ mod tests {
         assert!(apply(&[0; 23], &mut [0; 24]).starts_with("the image has 23"));
         assert!(apply(&[0; 24], &mut [0; 25]).starts_with("the view has 25"));
         let none =
-            Augmenter::new(Augmentation { flip: true, ..Augmentation::default() }, 0, [1, 0, 4], vec![0]).unwrap();
+            Augmenter::new(Augmentation { flip: true, ..Augmentation::default() }, 0, [1, 0, 4], vec![0])
+                .unwrap();
         none.apply(0, 0, &[], &mut []).unwrap();
     }
 }

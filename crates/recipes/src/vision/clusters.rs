@@ -32,8 +32,8 @@ pub(super) fn figure(runs: &[FinishedRun]) -> Option<Figure> {
     (!panels.is_empty()).then(|| Figure {
         name: "clusters".to_owned(),
         title: "Features of three classes".to_owned(),
-        caption: "What the last layer sees, in the plane through the templates of two classes that look alike and one that does not; first seed of each setting.".to_owned(),
-        reading: "Each point is an image. Without smoothing the clusters are wide, and images that resemble another class lie towards it. With smoothing they are tight and equally far apart: calibration may be better, but what distinguishes the members of a class is gone, and with it what a student or another task could have learnt.".to_owned(),
+        caption: "What the last layer sees, in the plane through the templates of two classes that look alike and one that does not; first seed of each setting. The two pictures of a setting have the same axes, those of different settings have not.".to_owned(),
+        reading: "Each point is an image. A class that spreads towards another one still tells which of its members resemble that class; tight clusters at equal distances, which smoothing tends to make, do not, and a student or another task can learn less from them. The axes show how large the features are, the figure below each picture how tight the classes are in proportion.".to_owned(),
         legend,
         panels,
     })
@@ -68,8 +68,7 @@ fn legend(run: &FinishedRun) -> Vec<LegendEntry> {
 
 fn panel(label: &str, part: &str, run: &FinishedRun) -> Option<Panel> {
     let classes = classes(run, part);
-    let all: Vec<(f64, f64)> = classes.values().flat_map(|points| points.iter().copied()).collect();
-    if all.is_empty() {
+    if classes.values().all(|points| points.is_empty()) {
         return None;
     }
     let (mut layers, mut described) = (Vec::new(), Vec::new());
@@ -89,7 +88,9 @@ fn panel(label: &str, part: &str, run: &FinishedRun) -> Option<Panel> {
     let name = if part == "training" { "class_tightness" } else { "class_tightness_validation" };
     let tightness = run.record.metrics.get(name);
     let facts = tightness.map(|value| ("within / between classes".to_owned(), format!("{value:.3}")));
-    let along = |of: fn(&(f64, f64)) -> f64| all.iter().map(of).collect::<Vec<f64>>();
+    // Both parts of a setting have the same axes.
+    let points: Vec<(f64, f64)> = run.figures.findings.points.values().flatten().copied().collect();
+    let along = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).collect::<Vec<f64>>();
     Some(Panel {
         title: format!("Smoothing {label}, {part} rows"),
         description: format!("{}.", described.join("; ")),

@@ -67,7 +67,8 @@ fn smoothed_in_other_ways(runs: &[FinishedRun]) -> Option<String> {
 fn double_smoothing(runs: &[FinishedRun]) -> Option<Warning> {
     let found: Vec<String> = effective(runs)
         .filter(|(_, run, _)| {
-            let strength = run.epochs.iter().map(|log| log.smoothing).fold(run.config.loss.smoothing, f64::max);
+            let strength =
+                run.epochs.iter().map(|log| log.smoothing).fold(run.config.loss.smoothing, f64::max);
             mixed(run) && strength > 0.0
         })
         .map(|(label, run, strength)| format!("{} with {} (like {strength:.3})", label, run.config.data.mix))
@@ -103,7 +104,11 @@ fn slope_at_start(runs: &[FinishedRun]) -> Option<String> {
                     mine.iter().filter_map(|run| run.record.metrics.get(name).copied()).collect();
                 (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
             };
-            Some((mine.first()?.config.loss.smoothing, mean("gradient_norm_at_start")?, mean("gradient_norm")?))
+            Some((
+                mine.first()?.config.loss.smoothing,
+                mean("gradient_norm_at_start")?,
+                mean("gradient_norm")?,
+            ))
         })
         .collect();
     let base = found.iter().find(|run| run.0 == 0.0)?;
@@ -135,7 +140,7 @@ fn shapes(runs: &[FinishedRun]) -> Option<Figure> {
         name: "shapes".to_owned(),
         title: "Margins and features during training".to_owned(),
         caption: "After each epoch, on the images as they are; mean over the seeds.".to_owned(),
-        reading: "Smoothing makes the margins between the label and the other classes equal, and the classes tight. What is left of an image's own in the difference of two logits is the information in the last panel: it falls towards ln 2 = 0.69 nats where two classes have collapsed to a point each.".to_owned(),
+        reading: "Smoothing makes the margins between the label and the other classes equal, so their spread falls, and keeps logits and features small. Whether the classes also become tight in proportion is what within / between says. The last panel is what the difference of the logits of the two most similar classes still tells about which image it came from, under small shifts: ln 2 = 0.69 nats is the class alone, more is the image's own, less is lost to the shifts.".to_owned(),
         ..Figure::default()
     };
     curves::curves(runs, figure, SHAPES)

@@ -192,7 +192,8 @@ fn check_classes(source: &Source) -> Result<usize> {
         images.labels.iter().for_each(|&label| counts[label as usize] += 1);
         counts
     };
-    let classes_of = |counts: &[usize]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    let classes_of =
+        |counts: &[usize]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
     let train = counts(&source.images);
     // Each part of a split needs a row of each class; a class of fewer than three rows is taken for an error.
     let enough = if source.test.is_some() { 1 } else { 3 };

@@ -134,7 +134,10 @@ pub(super) fn table(runs: &[FinishedRun]) -> Option<Table> {
         ("T", "temperature of teacher and student"),
         ("Teacher's smoothing", "the strength that the teacher was trained with, in the uniform convention"),
         ("its accuracy", "of the teacher on the test rows"),
-        ("its targets as smoothing", "mean mass that its tempered targets give to wrong classes, times K/(K-1)"),
+        (
+            "its targets as smoothing",
+            "mean mass that its tempered targets give to wrong classes, times K/(K-1)",
+        ),
         ("Student's accuracy", "on the test rows, mean over the seeds"),
         ("against the hardest teacher's", "difference paired by seed, with its 95 % interval"),
         ("NLL", "of the student, in nats"),
@@ -149,7 +152,7 @@ pub(super) fn table(runs: &[FinishedRun]) -> Option<Table> {
     })
 }
 
-/// The warning that a teacher was smoothed.
+/// The warning that a teacher was smoothed, with what this comparison measured.
 pub(super) fn warning(runs: &[FinishedRun]) -> Option<Warning> {
     let mut smoothed: BTreeMap<&str, f64> = BTreeMap::new();
     for run in runs {
@@ -157,13 +160,27 @@ pub(super) fn warning(runs: &[FinishedRun]) -> Option<Warning> {
             smoothed.insert(&run.config.distillation.teacher, smoothing);
         }
     }
+    let measured: Vec<String> = groups(runs)
+        .iter()
+        .filter_map(|group| {
+            let (base, rest) = group.teachers.split_first()?;
+            let last = rest.last().filter(|last| last.0 > base.0)?;
+            let accuracy = difference(&last.2, &base.2, "accuracy")?;
+            Some(format!("{} at T = {}", words(&accuracy), group.temperature))
+        })
+        .collect();
+    let measured = if measured.is_empty() {
+        String::new()
+    } else {
+        format!("; measured here, accuracy of its students: {}", measured.join(", "))
+    };
     let found: Vec<String> =
         smoothed.iter().map(|(name, smoothing)| format!("{name} (smoothing {smoothing:.3})")).collect();
     (!found.is_empty()).then(|| {
         Warning::new(
             "distillation_teacher",
             format!(
-                "the teacher was trained with smoothing, which erases how classes resemble each other, so that students learn less from it: {}; train the teacher without smoothing, or distil at T = 1",
+                "the teacher was trained with smoothing, which erases how classes resemble each other, so that students usually learn less from it: {}; train the teacher without smoothing, or distil at T = 1{measured}",
                 found.join(", ")
             ),
         )

@@ -81,11 +81,13 @@ fn name(path: &Path) -> String {
 fn classes(part: &Path) -> Result<Vec<String>> {
     let (folders, files) = entries(part)?;
     if let Some(file) = files.first() {
-        let problem = "stands beside the folders of the classes; put it into the folder of its class, or remove it";
+        let problem =
+            "stands beside the folders of the classes; put it into the folder of its class, or remove it";
         return Err(Error::format(file, problem));
     }
     if folders.len() < 2 {
-        let problem = format!("has {} folders, but needs one for each of at least two classes", folders.len());
+        let problem =
+            format!("has {} folders, but needs one for each of at least two classes", folders.len());
         return Err(Error::format(part, problem));
     }
     Ok(folders.iter().map(|folder| name(folder)).collect())
@@ -123,7 +125,8 @@ fn pictures(part: &Path, classes: &[String]) -> Result<Images> {
         let folder = part.join(class);
         let (folders, found) = entries(&folder)?;
         if let Some(inner) = folders.first() {
-            let problem = format!("is a folder within the folder of class {class:?}; only pictures may be there");
+            let problem =
+                format!("is a folder within the folder of class {class:?}; only pictures may be there");
             return Err(Error::format(inner, problem));
         }
         if found.is_empty() {
@@ -187,7 +190,8 @@ fn picture(path: &Path) -> Result<Picture> {
     Ok(if decoded.color().has_color() {
         // Channel by channel, as the models take it.
         let interleaved = decoded.into_rgb8().into_raw();
-        let pixels = (0..3).flat_map(|channel| interleaved.iter().skip(channel).step_by(3).copied()).collect();
+        let pixels =
+            (0..3).flat_map(|channel| interleaved.iter().skip(channel).step_by(3).copied()).collect();
         Picture { shape: [3, height, width], pixels }
     } else {
         Picture { shape: [1, height, width], pixels: grey(decoded) }

@@ -40,11 +40,19 @@ pub fn read(path: &Path, n_rows: usize, n_classes: usize) -> Result<FileLabels> 
             if value.fract() == 0.0 && (0.0..n_classes as f64).contains(&value) {
                 return Ok(value as i64);
             }
-            let problem =
-                format!("row {row}: label {value} is no class; classes are 0 to {}", n_classes.saturating_sub(1));
+            let problem = format!(
+                "row {row}: label {value} is no class; classes are 0 to {}",
+                n_classes.saturating_sub(1)
+            );
             Err(Error::format(path, problem))
         };
-        return found.values.into_iter().enumerate().map(index).collect::<Result<_>>().map(FileLabels::Classes);
+        return found
+            .values
+            .into_iter()
+            .enumerate()
+            .map(index)
+            .collect::<Result<_>>()
+            .map(FileLabels::Classes);
     }
     if found.columns != n_classes {
         let problem = format!(
@@ -56,7 +64,8 @@ pub fn read(path: &Path, n_rows: usize, n_classes: usize) -> Result<FileLabels> 
     for (row, votes) in found.values.chunks_exact(n_classes).enumerate() {
         if let Some(class) = votes.iter().position(|vote| !(vote.is_finite() && *vote >= 0.0)) {
             let value = votes[class];
-            let problem = format!("row {row}, class {class}: {value} is no share; it must be a number from 0");
+            let problem =
+                format!("row {row}, class {class}: {value} is no share; it must be a number from 0");
             return Err(Error::format(path, problem));
         }
         if votes.iter().all(|vote| *vote == 0.0) {
@@ -82,9 +91,9 @@ fn array(path: &Path) -> Result<Table> {
     let mut bytes = files::read(path)?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut unpacked = Vec::new();
-        MultiGzDecoder::new(&bytes[..])
-            .read_to_end(&mut unpacked)
-            .map_err(|error| Error::format(path, format!("the gzip data is damaged or truncated: {error}")))?;
+        MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).map_err(|error| {
+            Error::format(path, format!("the gzip data is damaged or truncated: {error}"))
+        })?;
         bytes = unpacked;
     }
     match name.strip_suffix(".gz").unwrap_or(&name) {
@@ -102,9 +111,17 @@ fn numpy(path: &Path, bytes: Vec<u8>) -> Result<Table> {
         [_] => 1,
         [_, columns] if npy.order() == Order::C => columns,
         [_, _] => {
-            return Err(Error::format(path, "is stored in Fortran order; save it with numpy.ascontiguousarray"));
+            return Err(Error::format(
+                path,
+                "is stored in Fortran order; save it with numpy.ascontiguousarray",
+            ));
         }
-        _ => return Err(Error::format(path, format!("has shape {shape:?}, but [rows] or [rows, classes] is needed"))),
+        _ => {
+            return Err(Error::format(
+                path,
+                format!("has shape {shape:?}, but [rows] or [rows, classes] is needed"),
+            ));
+        }
     };
     let truncated = |error: std::io::Error| Error::format(path, format!("ends too early: {error}"));
     macro_rules! widen {
@@ -115,7 +132,10 @@ fn numpy(path: &Path, bytes: Vec<u8>) -> Result<Table> {
     let kind = match npy.dtype() {
         DType::Plain(plain) => (plain.type_char(), plain.size_field()),
         other => {
-            return Err(Error::format(path, format!("holds records ({}), but numbers are needed", other.descr())));
+            return Err(Error::format(
+                path,
+                format!("holds records ({}), but numbers are needed", other.descr()),
+            ));
         }
     };
     let values = match kind {
@@ -130,8 +150,9 @@ fn numpy(path: &Path, bytes: Vec<u8>) -> Result<Table> {
         (TypeChar::Float, 4) => widen!(f32),
         (TypeChar::Float, 8) => widen!(f64),
         (letter, size) => {
-            let problem =
-                format!("holds elements of type {letter:?} of {size} bytes, but integers, float32 or float64 are needed");
+            let problem = format!(
+                "holds elements of type {letter:?} of {size} bytes, but integers, float32 or float64 are needed"
+            );
             return Err(Error::format(path, problem));
         }
     };
@@ -157,7 +178,10 @@ fn comma_separated(path: &Path, bytes: &[u8]) -> Result<Table> {
         for &column in &chosen {
             let field = record.get(column).unwrap_or_default();
             let value = field.parse::<f64>().map_err(|_| {
-                Error::format(path, format!("line {}, column {}: {field:?} is no number", index + 1, column + 1))
+                Error::format(
+                    path,
+                    format!("line {}, column {}: {field:?} is no number", index + 1, column + 1),
+                )
             })?;
             values.push(value);
         }
@@ -243,7 +267,7 @@ mod tests {
         assert!(message("0\n1\n2\n").contains("has 3 rows, but the data has 2 images"));
         assert!(message("0\n3\n").contains("row 1: label 3 is no class; classes are 0 to 2"));
         assert!(message("0\n0.5\n").contains("row 1: label 0.5"));
-        assert!(message("0,1\n1,0\n").contains("has 2 values a row") );
+        assert!(message("0,1\n1,0\n").contains("has 2 values a row"));
         assert!(message("0,1,0\n0,0,0\n").contains("row 1: no class has a share"));
         assert!(message("0,1,0\n0,-1,0\n").contains("row 1, class 1: -1"));
         assert!(message("0,1,0\n0,nan,0\n").contains("row 1, class 1"));
@@ -252,5 +276,32 @@ mod tests {
         assert!(message("p_0,p_2\n0,1\n").contains("without a gap"));
         assert!(message("").contains("has 0 rows"));
         assert!(message("0,1,0\n0,1\n").contains("CSV"));
+    }
+
+    #[test]
+    fn data_votes_of_cifar_10h_are_in_the_proportion_of_its_probabilities() {
+        let Some(folder) = std::env::var_os("CANDOR_DATA") else {
+            eprintln!("skipped: CANDOR_DATA is not set, so cifar-10h cannot be read");
+            return;
+        };
+        let path = |name: &str| Path::new(&folder).join("cifar-10h").join(name);
+        let votes = |name: &str| match read(&path(name), 10_000, 10).unwrap() {
+            FileLabels::Votes(votes) => votes,
+            FileLabels::Classes(_) => panic!("{name} has votes"),
+        };
+        let (counts, probs) = (votes("cifar10h-counts.npy.gz"), votes("cifar10h-probs.npy.gz"));
+        let FileLabels::Classes(labels) = read(&path("cifar10_test_labels.csv.gz"), 10_000, 10).unwrap()
+        else {
+            panic!("the labels are indices")
+        };
+        let mut agree = 0;
+        for ((counts, probs), label) in counts.chunks_exact(10).zip(probs.chunks_exact(10)).zip(labels) {
+            let sum: f64 = counts.iter().sum();
+            assert!(counts.iter().zip(probs).all(|(count, p)| (count / sum - p).abs() < 1e-12));
+            let most = (0..10).max_by(|a, b| probs[*a].total_cmp(&probs[*b])).unwrap();
+            agree += usize::from(most as i64 == label);
+        }
+        // Published with the set: the most frequent vote is the true label for 99.21 % of the images.
+        assert!((9915..=9927).contains(&agree), "{agree}");
     }
 }

@@ -33,11 +33,15 @@ impl Mix {
     /// # Errors
     /// [`Error::Config`] naming `key`.
     pub fn parse(key: &str, text: &str) -> Result<Self> {
-        let refused =
-            || Error::config(key, text, format!("must be none, mixup:A or cutmix:A with A above 0, up to {LARGEST}"));
-        let concentration = |text: &str| {
-            text.parse().ok().filter(|a: &f64| *a > 0.0 && *a <= LARGEST).ok_or_else(refused)
+        let refused = || {
+            Error::config(
+                key,
+                text,
+                format!("must be none, mixup:A or cutmix:A with A above 0, up to {LARGEST}"),
+            )
         };
+        let concentration =
+            |text: &str| text.parse().ok().filter(|a: &f64| *a > 0.0 && *a <= LARGEST).ok_or_else(refused);
         Ok(match text.trim().split_once(':') {
             None if text.trim() == "none" => Mix::None,
             Some(("mixup", a)) => Mix::Mixup(concentration(a)?),
@@ -60,7 +64,14 @@ impl Mix {
     /// The partners and shares of a batch; `None` if nothing is mixed.
     ///
     /// `first` is the first row of the batch, which no other batch of the epoch has.
-    pub(super) fn draw(self, seed: u64, epoch: u64, first: u64, n: usize, shape: [usize; 3]) -> Option<Pairs> {
+    pub(super) fn draw(
+        self,
+        seed: u64,
+        epoch: u64,
+        first: u64,
+        n: usize,
+        shape: [usize; 3],
+    ) -> Option<Pairs> {
         let concentration = match self {
             Mix::None => return None,
             Mix::Mixup(a) | Mix::CutMix(a) => a,
@@ -127,7 +138,9 @@ impl Pairs {
             }
             Pairs::Patches { partners, patches, shape: [channels, height, width] } => {
                 let len = channels * height * width;
-                for ((image, partner), patch) in values.chunks_exact_mut(len.max(1)).zip(partners).zip(patches) {
+                for ((image, partner), patch) in
+                    values.chunks_exact_mut(len.max(1)).zip(partners).zip(patches)
+                {
                     for line in 0..channels * height {
                         if (patch.top..patch.bottom).contains(&(line % height)) {
                             let columns = line * width + patch.left..line * width + patch.right;
@@ -142,10 +155,17 @@ impl Pairs {
     }
 
     /// The targets of the mixed batch, with uniform smoothing on top.
-    pub(super) fn targets(&self, labels: &[i64], n_classes: usize, smoothing: f64) -> Result<Targets<'static>> {
+    pub(super) fn targets(
+        &self,
+        labels: &[i64],
+        n_classes: usize,
+        smoothing: f64,
+    ) -> Result<Targets<'static>> {
         let labels = Labels::new(labels, n_classes)?;
         Ok(match self {
-            Pairs::Blends { partners, lambdas } => Mixup::new(smoothing)?.targets(labels, partners, lambdas)?,
+            Pairs::Blends { partners, lambdas } => {
+                Mixup::new(smoothing)?.targets(labels, partners, lambdas)?
+            }
             Pairs::Patches { partners, patches, shape: [_, height, width] } => {
                 CutMix::new(smoothing)?.targets(labels, partners, patches, *height, *width)?
             }
@@ -175,8 +195,7 @@ mod tests {
     fn a_patch_comes_from_the_partner_in_every_channel() {
         let patch = Patch { top: 1, bottom: 2, left: 1, right: 3 };
         let none = Patch { top: 0, bottom: 0, left: 0, right: 0 };
-        let pairs =
-            Pairs::Patches { partners: vec![1, 0], patches: vec![patch, none], shape: [2, 2, 3] };
+        let pairs = Pairs::Patches { partners: vec![1, 0], patches: vec![patch, none], shape: [2, 2, 3] };
         let mut values: Vec<f32> = (0..24_u8).map(f32::from).collect();
         let before = values.clone();
         pairs.mix(&mut values);

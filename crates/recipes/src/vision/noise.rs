@@ -37,8 +37,7 @@ impl Noise {
                 "must be none, symmetric:P, pairwise:P with P in [0, 1], or matrix:FILE (.csv or .npy)",
             )
         };
-        let share =
-            |text: &str| text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(refused);
+        let share = |text: &str| text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(refused);
         Ok(match text.trim().split_once(':') {
             None if text.trim() == "none" => Noise::None,
             Some(("symmetric", p)) => Noise::Symmetric(share(p)?),
@@ -97,7 +96,9 @@ impl NoisyParts {
             "train" => NoisyParts::Train,
             "validation" => NoisyParts::Validation,
             "all" => NoisyParts::All,
-            _ => return Err(Error::config(key, text, "must be train, validation (training rows too) or all")),
+            _ => {
+                return Err(Error::config(key, text, "must be train, validation (training rows too) or all"));
+            }
         })
     }
 }
@@ -165,14 +166,16 @@ fn matrix(path: &Path, n_classes: usize) -> Result<Vec<f64>> {
     let (columns, mut values) = label_file::table(path)?;
     let rows = values.len().checked_div(columns).unwrap_or(0);
     if (rows, columns) != (n_classes, n_classes) {
-        let problem = format!("has {rows} rows of {columns} values, but {n_classes} classes need a square of them");
+        let problem =
+            format!("has {rows} rows of {columns} values, but {n_classes} classes need a square of them");
         return Err(Error::format(path, problem));
     }
     for (class, row) in values.chunks_exact_mut(columns).enumerate() {
         let sum: f64 = row.iter().sum();
         if row.iter().any(|p| !(0.0..=1.0).contains(p)) || (sum - 1.0).abs() > TOLERANCE {
-            let problem =
-                format!("row {class} is no distribution: probabilities must be in [0, 1] and sum to 1, but sum to {sum}");
+            let problem = format!(
+                "row {class} is no distribution: probabilities must be in [0, 1] and sum to 1, but sum to {sum}"
+            );
             return Err(Error::format(path, problem));
         }
         row.iter_mut().for_each(|p| *p /= sum);
@@ -263,7 +266,16 @@ mod tests {
         for text in ["none", "symmetric:0.4", "pairwise:1", "matrix:a/b.csv"] {
             assert_eq!(Noise::parse("k", text).unwrap().to_string(), text);
         }
-        for bad in ["", "symmetric", "symmetric:", "symmetric:1.1", "pairwise:-0.1", "symmetric:nan", "matrix:", "x:1"] {
+        for bad in [
+            "",
+            "symmetric",
+            "symmetric:",
+            "symmetric:1.1",
+            "pairwise:-0.1",
+            "symmetric:nan",
+            "matrix:",
+            "x:1",
+        ] {
             let message = Noise::parse("data.noise", bad).unwrap_err().to_string();
             assert!(message.starts_with("data.noise = ") && message.contains("symmetric:P"), "{message}");
         }

@@ -143,7 +143,11 @@ pub fn predict_with(run: &Path, data: &str) -> Result<Predictions> {
     let rows: Vec<usize> = (0..images.len()).collect();
     let action = RunLogits { weights: &weights, description: &description, parts: &[(&images, &rows)] };
     let mut logits = with_model(&description.model.name, action)?;
-    Predictions::from_logits(logits.pop().unwrap_or_default(), description.shape.classes, images.labels.clone())
+    Predictions::from_logits(
+        logits.pop().unwrap_or_default(),
+        description.shape.classes,
+        images.labels.clone(),
+    )
 }
 
 /// The logits of a finished run's model for rows of images, part by part.

@@ -142,7 +142,8 @@ impl Setup {
 
     fn uniform_strength(&self, step: Step) -> f64 {
         let strength = self.smoothing.strength(step);
-        self.convention.map_or(strength, |convention| convention.to_uniform(strength, self.n_classes).min(1.0))
+        self.convention
+            .map_or(strength, |convention| convention.to_uniform(strength, self.n_classes).min(1.0))
     }
 
     /// Shares of votes, smoothed; what people disagree about stays in proportion.
@@ -181,27 +182,34 @@ fn check_together(
     let refuse = |key: &str, got: &str, problem: &str| Err(Error::config(key, got, problem));
     let data = &config.data;
     if mixed && soft {
-        return refuse("data.mix", &data.mix, "mixes class labels; it cannot be used with votes from a label file");
+        return refuse(
+            "data.mix",
+            &data.mix,
+            "mixes class labels; it cannot be used with votes from a label file",
+        );
     }
     if mixed && teacher {
-        let problem = "a teacher's logits are those of the images as they are; leave out the mix or the teacher";
+        let problem =
+            "a teacher's logits are those of the images as they are; leave out the mix or the teacher";
         return refuse("data.mix", &data.mix, problem);
     }
     if augmented && teacher {
-        let problem = "a teacher's logits are those of the images as they are; leave out the views or the teacher";
+        let problem =
+            "a teacher's logits are those of the images as they are; leave out the views or the teacher";
         return refuse("data.augment", &data.augment, problem);
     }
     if !(mixed || soft) {
         return Ok(());
     }
-    let (key, got) =
-        if mixed { ("data.mix", &data.mix) } else { ("data.label_file", &data.label_file) };
+    let (key, got) = if mixed { ("data.mix", &data.mix) } else { ("data.label_file", &data.label_file) };
     if convention.is_none() {
-        let problem = format!("needs uniform or off_class smoothing, but the target is {}", config.target.name);
+        let problem =
+            format!("needs uniform or off_class smoothing, but the target is {}", config.target.name);
         return refuse(key, got, &problem);
     }
     if config.make_loss()?.info().accepts == Accepts::Labels {
-        let problem = format!("gives a distribution for each image, but {} takes labels only", config.loss.name);
+        let problem =
+            format!("gives a distribution for each image, but {} takes labels only", config.loss.name);
         return refuse(key, got, &problem);
     }
     Ok(())
@@ -345,7 +353,9 @@ mod tests {
         assert!(message(&[("data.noise", "symmetric:0.1")], Some(&votes)).contains("label file"));
         assert!(message(&[("data.mix", "mixup:1"), ("target.name", "ordinal")], None).contains("ordinal"));
         assert!(message(&[("data.mix", "cutmix:1"), ("loss.name", "focal")], None).contains("labels only"));
-        assert!(message(&[("data.noise_parts", "some"), ("data.noise", "symmetric:0.1")], None).contains("train"));
+        assert!(
+            message(&[("data.noise_parts", "some"), ("data.noise", "symmetric:0.1")], None).contains("train")
+        );
         assert!(message(&[("data.mix", "blend")], None).contains("mixup:A"));
         let teacher = [("distillation.teacher", "runs/a"), ("data.mix", "mixup:1")];
         assert!(message(&teacher, None).contains("images as they are"));

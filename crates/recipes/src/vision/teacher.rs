@@ -57,7 +57,8 @@ impl Teacher {
         }
         let weights = run.join("model.safetensors");
         let description = Description::read(&weights)?;
-        if description.shape.input != split.images.shape || description.shape.classes != split.summary.classes {
+        if description.shape.input != split.images.shape || description.shape.classes != split.summary.classes
+        {
             let problem = format!(
                 "takes images of shape {:?} and knows {} classes, but the data has {:?} and {}",
                 description.shape.input, description.shape.classes, split.images.shape, split.summary.classes
@@ -77,7 +78,8 @@ impl Teacher {
         let (test, train) = (logits.pop().unwrap_or_default(), logits.pop().unwrap_or_default());
         let labels = split.test.iter().map(|&row| test_images.labels[row]).collect();
         let n_classes = split.summary.classes;
-        let scores = crate::predictions::Predictions::from_logits(test, n_classes, labels)?.row_scores(None)?;
+        let scores =
+            crate::predictions::Predictions::from_logits(test, n_classes, labels)?.row_scores(None)?;
         let correct = scores.iter().flatten().filter(|score| score.correct).count();
         Ok(Self {
             logits: train,

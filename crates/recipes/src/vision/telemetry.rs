@@ -59,8 +59,9 @@ impl Triple {
             let pixels = split.images.image(row).iter().map(|byte| f64::from(*byte) / count);
             means[class].iter_mut().zip(pixels).for_each(|(sum, pixel)| *sum += pixel);
         }
-        let apart =
-            |a: usize, b: usize| -> f64 { means[a].iter().zip(&means[b]).map(|(a, b)| (a - b).powi(2)).sum() };
+        let apart = |a: usize, b: usize| -> f64 {
+            means[a].iter().zip(&means[b]).map(|(a, b)| (a - b).powi(2)).sum()
+        };
         let pairs = (0..k).flat_map(|a| (a + 1..k).map(move |b| (a, b)));
         let (a, b) = pairs.min_by(|x, y| apart(x.0, x.1).total_cmp(&apart(y.0, y.1))).unwrap_or((0, 1));
         let others = (0..k).filter(|class| *class != a && *class != b);
@@ -180,7 +181,8 @@ impl Slopes {
         let logits: Vec<f64> = logits.iter().map(|z| f64::from(*z)).collect();
         let mut gradient = vec![0.0; logits.len()];
         let options = LossOptions { reduction: Reduction::None, ..LossOptions::default() };
-        let batch = Batch::new(Buffers::Gradient { logits: &logits, gradient: &mut gradient }, &rows).options(options);
+        let batch = Batch::new(Buffers::Gradient { logits: &logits, gradient: &mut gradient }, &rows)
+            .options(options);
         candor::losses::value_grad(&CrossEntropy, batch, &mut LossState::default())?;
         let (mut norms, mut curvature_mean, mut curvature_max) = (0.0, 0.0, 0.0_f64);
         for (slope, target) in gradient.chunks_exact(k).zip(targets.chunks_exact(k)) {

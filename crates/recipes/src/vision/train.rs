@@ -10,7 +10,9 @@ use candor_burn::{LossModule, LossOutput};
 use super::data::{self, Split};
 use super::label_file::FileLabels;
 use super::model::{ImageModel, ImageShape};
-use super::predict::{DESCRIPTION, Description, WithModel, augmented, gathered, inputs, logits, normalised, with_model};
+use super::predict::{
+    DESCRIPTION, Description, WithModel, augmented, gathered, inputs, logits, normalised, with_model,
+};
 use super::setup::{Setup, file_labels};
 use super::teacher::Teachers;
 use super::telemetry::{self, Triple};
@@ -226,12 +228,8 @@ impl WithModel for Train<'_, '_> {
 
     fn run<M: ImageModel>(self) -> Result<RunOutput> {
         let smoothing = self.setup.smoothing.clone();
-        let task = VisionTask::<M> {
-            data: self.data,
-            config: self.config,
-            setup: self.setup,
-            model: PhantomData,
-        };
+        let task =
+            VisionTask::<M> { data: self.data, config: self.config, setup: self.setup, model: PhantomData };
         training::run(&task, self.config, smoothing, self.control)
     }
 }

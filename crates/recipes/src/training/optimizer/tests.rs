@@ -126,7 +126,8 @@ fn scaled_gradients_leave_adagrads_trajectory_and_square_its_accumulator() {
     // A power of two scales without rounding, and an epsilon of 1e-30 is nothing beside any gradient here.
     for (name, invariant) in [("adagrad", true), ("rmsprop", true), ("adam", true), ("sgd", false)] {
         let epsilon = (name != "sgd").then_some(1e-30);
-        let config = OptimizerConfig { name: name.to_owned(), lr: 0.1, epsilon, ..OptimizerConfig::default() };
+        let config =
+            OptimizerConfig { name: name.to_owned(), lr: 0.1, epsilon, ..OptimizerConfig::default() };
         let half: Vec<f32> = gradients.iter().map(|g| 0.5 * g).collect();
         let (whole, sum) = trajectory(&config, &start, &gradients);
         let (scaled, smaller) = trajectory(&config, &start, &half);
