@@ -328,8 +328,11 @@ fn every_schedule_goes_with_every_optimiser_and_the_report_shows_its_course() {
     assert!(page.contains("Strength of smoothing during training"));
 }
 
-/// Figures of PyTorch for the same setting: accuracy, its standard deviation over three seeds, NLL and ECE.
-const NOISY_FASHION: [(f64, f64, f64, f64); 2] = [(0.0, 0.8430, 0.849, 0.325), (0.2, 0.8442, 1.006, 0.412)];
+/// Means of PyTorch 2.15 for the same setting over three seeds, each with a noise of its own: accuracy, NLL, ECE.
+const NOISY_FASHION: [(f64, [f64; 3]); 2] =
+    [(0.0, [0.8492, 0.8791, 0.3553]), (0.2, [0.8507, 1.0336, 0.4369])];
+/// Their standard deviations from seed to seed, the larger of the two strengths.
+const FROM_SEED_TO_SEED: [f64; 3] = [0.0042, 0.0226, 0.0089];
 
 #[test]
 fn data_forty_per_cent_of_wrong_labels_on_fashion_mnist() {
@@ -343,18 +346,18 @@ fn data_forty_per_cent_of_wrong_labels_on_fashion_mnist() {
         folder.join("fashion-mnist").display(),
         out.path().join("a").display()
     ));
-    for (smoothing, accuracy, nll, ece) in NOISY_FASHION {
-        let mean = |name: &str| {
+    for (smoothing, wanted) in NOISY_FASHION {
+        for ((name, wanted), sd) in ["accuracy", "nll", "ece"].into_iter().zip(wanted).zip(FROM_SEED_TO_SEED)
+        {
             let mine: Vec<f64> = runs(&document)
                 .iter()
                 .filter(|run| run["smoothing"] == smoothing)
                 .map(|run| metric(run, name))
                 .collect();
-            mine.iter().sum::<f64>() / mine.len() as f64
-        };
-        // Accuracies vary by .0016 from seed to seed, so the difference of two means of three by .0013; four of those.
-        assert!((mean("accuracy") - accuracy).abs() < 0.0053, "{smoothing}: {}", mean("accuracy"));
-        assert!((mean("nll") - nll).abs() < 0.02, "{smoothing}: {}", mean("nll"));
-        assert!((mean("ece") - ece).abs() < 0.015, "{smoothing}: {}", mean("ece"));
+            let mean = mine.iter().sum::<f64>() / 3.0;
+            // Four standard errors of the difference of two means of three.
+            let tolerance = 4.0 * sd * (2.0_f64 / 3.0).sqrt();
+            assert!((mean - wanted).abs() < tolerance, "{smoothing} {name}: {mean} {wanted}");
+        }
     }
 }

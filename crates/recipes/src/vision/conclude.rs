@@ -71,7 +71,9 @@ fn double_smoothing(runs: &[FinishedRun]) -> Option<Warning> {
                 run.epochs.iter().map(|log| log.smoothing).fold(run.config.loss.smoothing, f64::max);
             mixed(run) && strength > 0.0
         })
-        .map(|(label, run, strength)| format!("{} with {} (like {strength:.3})", label, run.config.data.mix))
+        .map(|(_, run, strength)| {
+            format!("{} with {} (like {strength:.3})", run.config.loss.smoothing, run.config.data.mix)
+        })
         .collect();
     (!found.is_empty()).then(|| {
         Warning::new(
