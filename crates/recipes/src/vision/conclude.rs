@@ -3,7 +3,7 @@
 use candor::report::Warning;
 use candor::report::page::Figure;
 
-use super::mix::Mix;
+use super::mix::Mixing;
 use super::{clusters, distillation};
 use crate::comparison::FinishedRun;
 use crate::recipe::Conclusion;
@@ -50,7 +50,7 @@ fn effective(runs: &[FinishedRun]) -> impl Iterator<Item = (String, &FinishedRun
 }
 
 fn mixed(run: &FinishedRun) -> bool {
-    Mix::parse("data.mix", &run.config.data.mix).is_ok_and(|mix| mix != Mix::None)
+    Mixing::parse("data.mix", &run.config.data.mix).is_ok_and(|mix| mix != Mixing::None)
 }
 
 fn smoothed_in_other_ways(runs: &[FinishedRun]) -> Option<String> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// How images are mixed; the number is the concentration `a` of `λ ~ Beta(a, a)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Mix {
+pub enum Mixing {
     /// Not at all.
     None,
     /// Pixel by pixel: `λ` of an image and the rest of its partner.
@@ -27,7 +27,7 @@ pub enum Mix {
 /// Largest concentration: beyond it every share is 1/2.
 const LARGEST: f64 = 1e6;
 
-impl Mix {
+impl Mixing {
     /// Reads `none`, `mixup:A` or `cutmix:A`: the form that [`fmt::Display`] writes.
     ///
     /// # Errors
@@ -43,9 +43,9 @@ impl Mix {
         let concentration =
             |text: &str| text.parse().ok().filter(|a: &f64| *a > 0.0 && *a <= LARGEST).ok_or_else(refused);
         Ok(match text.trim().split_once(':') {
-            None if text.trim() == "none" => Mix::None,
-            Some(("mixup", a)) => Mix::Mixup(concentration(a)?),
-            Some(("cutmix", a)) => Mix::CutMix(concentration(a)?),
+            None if text.trim() == "none" => Mixing::None,
+            Some(("mixup", a)) => Mixing::Mixup(concentration(a)?),
+            Some(("cutmix", a)) => Mixing::CutMix(concentration(a)?),
             _ => return Err(refused()),
         })
     }
@@ -56,8 +56,8 @@ impl Mix {
     /// None for a mix that was parsed.
     pub fn smoothing(self) -> Result<f64> {
         Ok(match self {
-            Mix::None => 0.0,
-            Mix::Mixup(a) | Mix::CutMix(a) => mixup_smoothing(a)?,
+            Mixing::None => 0.0,
+            Mixing::Mixup(a) | Mixing::CutMix(a) => mixup_smoothing(a)?,
         })
     }
 
@@ -73,14 +73,14 @@ impl Mix {
         shape: [usize; 3],
     ) -> Option<Pairs> {
         let concentration = match self {
-            Mix::None => return None,
-            Mix::Mixup(a) | Mix::CutMix(a) => a,
+            Mixing::None => return None,
+            Mixing::Mixup(a) | Mixing::CutMix(a) => a,
         };
         let mut stream = Stream::new(seed, "mix", epoch, first);
         let partners = stream.permutation(n);
         let shares = (0..n).map(|_| stream.beta(concentration, concentration));
         Some(match self {
-            Mix::CutMix(_) => {
+            Mixing::CutMix(_) => {
                 let [_, height, width] = shape;
                 let shares: Vec<f64> = shares.collect();
                 let patches = shares.iter().map(|share| patch(&mut stream, *share, height, width)).collect();
@@ -91,12 +91,12 @@ impl Mix {
     }
 }
 
-impl fmt::Display for Mix {
+impl fmt::Display for Mixing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mix::None => f.write_str("none"),
-            Mix::Mixup(a) => write!(f, "mixup:{a}"),
-            Mix::CutMix(a) => write!(f, "cutmix:{a}"),
+            Mixing::None => f.write_str("none"),
+            Mixing::Mixup(a) => write!(f, "mixup:{a}"),
+            Mixing::CutMix(a) => write!(f, "cutmix:{a}"),
         }
     }
 }
@@ -214,7 +214,7 @@ mod tests {
     fn mixing_smooths_as_the_closed_form_says() {
         // The mean share of the lesser part, over many batches.
         for (text, tolerance) in [("mixup:0.2", 0.005), ("cutmix:1", 0.005), ("mixup:1", 0.005)] {
-            let mix = Mix::parse("k", text).unwrap();
+            let mix = Mixing::parse("k", text).unwrap();
             let (mut sum, mut n) = (0.0, 0.0);
             for batch in 0..300 {
                 let pairs = mix.draw(1, 0, batch, 64, [1, 64, 64]).unwrap();
@@ -238,22 +238,22 @@ mod tests {
 
     #[test]
     fn pairs_depend_on_seed_epoch_and_batch() {
-        let mix = Mix::parse("k", "mixup:0.2").unwrap();
+        let mix = Mixing::parse("k", "mixup:0.2").unwrap();
         let draw = |seed, epoch, first| mix.draw(seed, epoch, first, 16, [1, 2, 2]).unwrap();
         assert_eq!(draw(0, 0, 0), draw(0, 0, 0));
         assert!([draw(1, 0, 0), draw(0, 1, 0), draw(0, 0, 1)].iter().all(|other| *other != draw(0, 0, 0)));
-        assert!(Mix::None.draw(0, 0, 0, 16, [1, 2, 2]).is_none());
+        assert!(Mixing::None.draw(0, 0, 0, 16, [1, 2, 2]).is_none());
     }
 
     #[test]
     fn the_text_is_read_and_written_back() {
         for text in ["none", "mixup:0.2", "cutmix:1"] {
-            assert_eq!(Mix::parse("k", text).unwrap().to_string(), text);
+            assert_eq!(Mixing::parse("k", text).unwrap().to_string(), text);
         }
         for bad in ["", "mixup", "mixup:0", "mixup:-1", "cutmix:nan", "blend:1", "mixup:inf"] {
-            let message = Mix::parse("data.mix", bad).unwrap_err().to_string();
+            let message = Mixing::parse("data.mix", bad).unwrap_err().to_string();
             assert!(message.starts_with("data.mix = ") && message.contains("cutmix:A"), "{message}");
         }
-        assert!((Mix::CutMix(1.0).smoothing().unwrap() - 0.25).abs() < 1e-12);
+        assert!((Mixing::CutMix(1.0).smoothing().unwrap() - 0.25).abs() < 1e-12);
     }
 }

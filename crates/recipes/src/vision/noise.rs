@@ -218,9 +218,9 @@ mod tests {
     fn pairwise_noise_goes_to_the_next_class_and_round() {
         let flips = flips("pairwise:0.25", 3);
         let counts = counts(&flips, 3, 60_000);
-        for label in 0..3 {
-            assert!((counts[label][(label + 1) % 3] - 0.25).abs() < 0.016);
-            assert_eq!(counts[label][(label + 2) % 3], 0.0);
+        for (label, row) in counts.iter().enumerate() {
+            assert!((row[(label + 1) % 3] - 0.25).abs() < 0.016);
+            assert_eq!(row[(label + 2) % 3], 0.0);
         }
         assert_eq!(flips.smoothing(), None);
     }

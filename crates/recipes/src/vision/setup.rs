@@ -13,7 +13,7 @@ use super::augment::{Augmentation, Augmenter};
 use super::data::Split;
 use super::images::Normalisation;
 use super::label_file::FileLabels;
-use super::mix::{Mix, Pairs};
+use super::mix::{Mixing, Pairs};
 use super::noise::{Noise, NoisyParts};
 use super::teacher::Teacher;
 use crate::config::Config;
@@ -28,7 +28,7 @@ const TEST_FILE: u64 = 1;
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) augmenter: Option<Augmenter>,
-    pub(super) mix: Mix,
+    pub(super) mix: Mixing,
     pub(super) teacher: Option<Arc<Teacher>>,
     pub(super) smoothing: Smoothing,
     /// The class of every image of the training file, with the run's noise.
@@ -56,7 +56,7 @@ impl Setup {
         teacher: Option<Arc<Teacher>>,
     ) -> Result<Self> {
         let n_classes = split.summary.classes;
-        let mix = Mix::parse("data.mix", &config.data.mix)?;
+        let mix = Mixing::parse("data.mix", &config.data.mix)?;
         let augmenter = augmenter(config, split)?;
         let votes = match file {
             Some(FileLabels::Votes(votes)) => Some(Arc::from(votes.as_slice())),
@@ -137,7 +137,7 @@ impl Setup {
 
     /// Whether anything but the strength smooths the labels.
     pub(super) fn smooths_otherwise(&self) -> bool {
-        self.mix != Mix::None || self.noise_smoothing > 0.0
+        self.mix != Mixing::None || self.noise_smoothing > 0.0
     }
 
     fn uniform_strength(&self, step: Step) -> f64 {
@@ -172,13 +172,13 @@ pub(super) fn padding(normalisation: &Normalisation) -> Vec<u8> {
 
 fn check_together(
     config: &Config,
-    mix: Mix,
+    mix: Mixing,
     soft: bool,
     convention: Option<Convention>,
     augmented: bool,
 ) -> Result<()> {
     let teacher = !config.distillation.teacher.is_empty();
-    let mixed = mix != Mix::None;
+    let mixed = mix != Mixing::None;
     let refuse = |key: &str, got: &str, problem: &str| Err(Error::config(key, got, problem));
     let data = &config.data;
     if mixed && soft {
