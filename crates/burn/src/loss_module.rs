@@ -23,6 +23,8 @@ pub enum LossTargets {
     },
     /// A distribution a row, `[n, n_classes]`.
     Distribution(Vec<f32>),
+    /// Target rows as a rule of the core made them: mixed inputs, several annotators.
+    Rows(Targets<'static>),
 }
 
 /// A loss with its options, ready to be applied to tensors.
@@ -53,6 +55,7 @@ pub struct LossModule {
     weighting: Weighting,
     state: Arc<Mutex<LossState>>,
     step: Step,
+    teacher: Option<Arc<[f32]>>,
 }
 
 /// The result of [`LossModule::forward`].
@@ -80,6 +83,7 @@ impl LossModule {
             weighting: Weighting::Label,
             state: Arc::default(),
             step: Step::default(),
+            teacher: None,
         }
     }
 
@@ -112,6 +116,17 @@ impl LossModule {
     pub fn at(mut self, step: Step) -> Self {
         self.step = step;
         self
+    }
+
+    /// With a teacher's logits `[n, n_classes]` for the rows of the next batch, for distillation.
+    pub fn with_teacher(mut self, logits: impl Into<Arc<[f32]>>) -> Self {
+        self.teacher = Some(logits.into());
+        self
+    }
+
+    /// The rule that smooths labels, if there is one.
+    pub fn rule(&self) -> Option<&dyn TargetRule> {
+        self.rule.as_deref()
     }
 
     /// The point of the training at which it is.
@@ -202,6 +217,7 @@ impl Call {
                 }
             }
             LossTargets::Distribution(rows) => Targets::distribution(DenseRows::F32(rows), self.n_classes)?,
+            LossTargets::Rows(targets) => targets.clone(),
         };
         let options = LossOptions {
             reduction: self.module.reduction,
@@ -214,6 +230,9 @@ impl Call {
         let mut batch = Batch::new(buffers, &targets).options(options).at(self.module.step);
         if let Some(row_values) = row_values {
             batch = batch.losses(row_values);
+        }
+        if let Some(teacher) = &self.module.teacher {
+            batch = batch.teacher(DenseRows::F32(teacher));
         }
         let value =
             candor::losses::value_grad(self.module.loss.as_ref(), batch, &mut lock(&self.module.state))?;

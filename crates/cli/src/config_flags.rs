@@ -38,14 +38,18 @@ fn augment(command: Command, lists: bool) -> Command {
             keys::Kind::Bool => "BOOL",
         };
         let value_name = if list { format!("{kind},…") } else { kind.to_owned() };
-        command = command.arg(
-            Arg::new(key.path)
-                .long(key.flag())
-                .value_name(value_name)
-                .allow_hyphen_values(true)
-                .help(key.help)
-                .help_heading(heading),
-        );
+        let flag = Arg::new(key.path)
+            .long(key.flag())
+            .value_name(value_name)
+            .allow_hyphen_values(true)
+            .help(key.help)
+            .help_heading(heading);
+        // A switch alone turns it on.
+        command = command.arg(if key.kind == keys::Kind::Bool {
+            flag.num_args(0..=1).default_missing_value("true").allow_hyphen_values(false)
+        } else {
+            flag
+        });
     }
     command.arg(
         Arg::new("set")

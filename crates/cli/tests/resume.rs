@@ -22,22 +22,22 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
     .to_vec()
 }
 
-#[test]
-fn killed_twenty_times_and_resumed() {
+/// Kills a training `wanted` times at moments spread over it, and compares what it leaves with one left alone.
+fn same_after_kills(settings: &str, wanted: u32) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = std::time::Instant::now();
-    ok(&format!("{SETTINGS} --out {}", whole.display()));
+    ok(&format!("{settings} --out {}", whole.display()));
     let whole_run = start.elapsed();
     let mut kills = 0;
     for attempt in 0..200_u32 {
-        let mut child = command(&format!("{SETTINGS} --resume --out {}", killed.display()))
+        let mut child = command(&format!("{settings} --resume --out {}", killed.display()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Moments spread over a tenth of the run, so that twenty kills fit before it ends.
-        let share = f64::from(attempt).mul_add(0.618_033_988_75, 0.1).fract() * 0.1;
+        // Moments spread over a share of the run, so that all kills fit before it ends.
+        let share = f64::from(attempt).mul_add(0.618_033_988_75, 0.1).fract() * 2.0 / f64::from(wanted);
         std::thread::sleep(Duration::from_secs_f64(whole_run.as_secs_f64() * share));
         if child.try_wait().unwrap().is_some() {
             break;
@@ -45,17 +45,36 @@ fn killed_twenty_times_and_resumed() {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        if kills == 20 {
+        if kills == wanted {
             break;
         }
     }
-    assert!(kills >= 10, "only {kills} kills hit the running training");
+    assert!(kills >= wanted / 2, "only {kills} kills hit the running training");
     if !killed.join("result.json").exists() {
-        ok(&format!("{SETTINGS} --resume --out {}", killed.display()));
+        ok(&format!("{settings} --resume --out {}", killed.display()));
     }
     for ((name, a), (_, b)) in results(&whole).iter().zip(results(&killed)) {
         assert_eq!(*a, b, "{name} differs after {kills} kills");
     }
+}
+
+#[test]
+fn killed_twenty_times_and_resumed() {
+    same_after_kills(SETTINGS, 20);
+}
+
+#[test]
+fn killed_with_views_mixes_wrong_labels_and_telemetry() {
+    let random = "--augment flip,crop:1,cutout:2 --mix cutmix:1 --noise symmetric:0.2 --telemetry";
+    same_after_kills(&format!("{SETTINGS} --optimizer adagrad {random}"), 6);
+}
+
+#[test]
+fn killed_while_learning_from_a_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = folder.path().join("teacher").display().to_string();
+    ok(&format!("train --epochs 2 --quiet --out {teacher}"));
+    same_after_kills(&format!("{SETTINGS} --teacher {teacher} --telemetry --schedule linear"), 6);
 }
 
 #[test]

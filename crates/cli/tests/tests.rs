@@ -10,3 +10,4 @@ mod inputs;
 mod program;
 mod resume;
 mod training;
+mod vision;

@@ -68,6 +68,34 @@ impl Stream {
         }
     }
 
+    /// A number from the distribution Beta(a, b), `a` and `b` above 0; as accurate where they are tiny.
+    ///
+    /// From two Gamma variates (Marsaglia & Tsang 2000), kept as logarithms so that none underflows to 0.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let (first, second) = (self.ln_gamma_variate(a), self.ln_gamma_variate(b));
+        1.0 / (1.0 + crate::kernels::math::exp(second - first))
+    }
+
+    /// The logarithm of a number from the distribution Gamma(shape, 1).
+    fn ln_gamma_variate(&mut self, shape: f64) -> f64 {
+        use crate::kernels::math::ln;
+        // Below 1 by Gamma(shape) = Gamma(shape + 1) · U^(1/shape).
+        let (shape, boost) =
+            if shape < 1.0 { (shape + 1.0, ln(1.0 - self.uniform()) / shape) } else { (shape, 0.0) };
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let root = 1.0 + c * x;
+            if root > 0.0 {
+                let v = root * root * root;
+                if ln(1.0 - self.uniform()) < 0.5 * x * x + d - d * v + d * ln(v) {
+                    return ln(d) + ln(v) + boost;
+                }
+            }
+        }
+    }
+
     /// `true` with this probability.
     pub fn bernoulli(&mut self, probability: f64) -> bool {
         self.uniform() < probability
@@ -129,6 +157,28 @@ mod tests {
         assert!((square / n - 1.0).abs() < 5.0 * 2.0_f64.sqrt() / n.sqrt());
         for count in counts {
             assert!((f64::from(count) / n - 1.0 / 3.0).abs() < 5.0 * (2.0 / 9.0_f64).sqrt() / n.sqrt());
+        }
+    }
+
+    #[test]
+    fn beta_variates_have_the_moments_of_the_distribution() {
+        let mut stream = Stream::new(3, "beta", 0, 0);
+        let n = 100_000;
+        for (a, b) in [(0.2, 0.2), (1.0, 1.0), (0.5, 2.0), (4.0, 1.5), (1e-3, 1e-3)] {
+            let (mut sum, mut square) = (0.0, 0.0);
+            for _ in 0..n {
+                let x = stream.beta(a, b);
+                assert!((0.0..=1.0).contains(&x), "{x}");
+                sum += x;
+                square += x * x;
+            }
+            let n = f64::from(n);
+            let mean = a / (a + b);
+            let variance = mean * (1.0 - mean) / (a + b + 1.0);
+            // Five standard errors; a square of a number in [0, 1] varies by 1/4 at most.
+            assert!((sum / n - mean).abs() < 5.0 * (variance / n).sqrt(), "{a} {b}: {}", sum / n);
+            let second = variance + mean * mean;
+            assert!((square / n - second).abs() < 5.0 * (0.25 / n).sqrt(), "{a} {b}: {}", square / n);
         }
     }
 

@@ -267,7 +267,11 @@ pub fn variant(config: &Config) -> Variant {
     let settings = config
         .pairs()
         .into_iter()
-        .filter(|(path, value)| !own.contains(&path.as_str()) && usual.get(path) != Some(value))
+        .filter(|(path, value)| {
+            // Students are told apart by all that concerns their teacher.
+            let taught = path.starts_with("distillation.") && !config.distillation.teacher.is_empty();
+            !own.contains(&path.as_str()) && (taught || usual.get(path) != Some(value))
+        })
         .filter_map(|(path, value)| match keys::find(&path) {
             Some(key) => key.axis.then(|| (key.flag().replace('-', "_"), value)),
             None => path.contains('.').then_some((path, value)),

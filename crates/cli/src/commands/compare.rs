@@ -24,8 +24,10 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let recipe = recipe::by_name(&args.recipe)?;
     let (layers, mut axes) = args.flags.layers(&args.recipe)?;
     let given = |key: &str| layers.has(key) || axes.iter().any(|axis| axis.key == key);
-    // Other losses have strengths of their own, and a schedule brings its strengths with it.
-    if !given("loss.smoothing") && !given("loss.name") && !given("schedule.name") {
+    // Other losses have strengths of their own, a schedule brings its strengths with it, and students are compared
+    // by their teachers.
+    let own_strengths = ["loss.smoothing", "loss.name", "schedule.name", "distillation.teacher"];
+    if !own_strengths.into_iter().any(given) {
         let values = DEFAULT_STRENGTHS.map(str::to_owned).to_vec();
         axes.push(Axis { key: "loss.smoothing".to_owned(), values });
     }

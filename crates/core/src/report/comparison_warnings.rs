@@ -233,7 +233,7 @@ impl<'a> Seen<'a> {
         let found = self.winners();
         (!found.is_empty()).then(|| {
             Warning::new(
-                "distillation",
+                "distillation_teacher",
                 format!(
                     "smoothing {} looks better here, but a smoothed model is a worse teacher, for it erases how classes resemble each other: train a teacher without smoothing, or distil at T = 1",
                     found.join(", ")
@@ -432,7 +432,7 @@ mod tests {
     fn side_effects_of_what_looks_better() {
         assert_eq!(
             codes(pair(0.1, &[("accuracy", 0.9, 0.9)], &[("accuracy", 0.95, 0.95)])),
-            ["distillation", "transfer"]
+            ["distillation_teacher", "transfer"]
         );
     }
 

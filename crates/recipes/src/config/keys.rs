@@ -40,6 +40,8 @@ impl Key {
             "target.name" => "target",
             "schedule.name" => "schedule",
             "lr_schedule.name" => "lr-schedule",
+            "distillation.temperature" => "distillation-temperature",
+            "distillation.weight" => "distillation-weight",
             "lr_schedule.final_factor" => "lr-final-factor",
             "lr_schedule.gamma" => "lr-gamma",
             "lr_schedule.step_epochs" => "lr-step-epochs",
@@ -56,7 +58,12 @@ const fn key(path: &'static str, kind: Kind, axis: bool, help: &'static str) -> 
 /// Every key but `recipe`, which is the command's own argument.
 pub const ALL: &[Key] = &[
     key("seed", Kind::Integer, false, "Seed of initial weights and shuffles"),
-    key("data.path", Kind::Text, false, "Embedded set (digits) or a path to IDX files"),
+    key(
+        "data.path",
+        Kind::Text,
+        false,
+        "Embedded set (digits), or a folder of IDX or CIFAR files or of pictures",
+    ),
     key(
         "data.validation",
         Kind::Text,
@@ -75,7 +82,26 @@ pub const ALL: &[Key] = &[
         "data.augment",
         Kind::Text,
         false,
-        "Random views of the training images: none, flip, crop:N or flip,crop:N",
+        "Random views of the training images: none, or flip, crop:N, cutout:N with commas",
+    ),
+    key("data.mix", Kind::Text, true, "Mix pairs of training images and labels: none, mixup:A or cutmix:A"),
+    key(
+        "data.noise",
+        Kind::Text,
+        true,
+        "Wrong training labels on purpose: none, symmetric:P, pairwise:P or matrix:FILE",
+    ),
+    key(
+        "data.noise_parts",
+        Kind::Text,
+        false,
+        "Rows that the noise reaches: train, validation (training rows too) or all",
+    ),
+    key(
+        "data.label_file",
+        Kind::Text,
+        false,
+        "Labels of the training rows (.npy, .csv): class indices, votes or probabilities",
     ),
     key("model.name", Kind::Text, true, "Model"),
     key("model.hidden", Kind::Integers, false, "Widths of the hidden layers, such as 128 or 512,512"),
@@ -93,6 +119,14 @@ pub const ALL: &[Key] = &[
     key("loss.name", Kind::Text, true, "Loss (candor list losses)"),
     key("loss.smoothing", Kind::Float, true, "Smoothing strength"),
     key("loss.convention", Kind::Text, true, "What the strength means: uniform or off_class"),
+    key(
+        "distillation.teacher",
+        Kind::Text,
+        true,
+        "Folder of a finished run to learn from (loss distillation)",
+    ),
+    key("distillation.temperature", Kind::Float, true, "Temperature of teacher and student"),
+    key("distillation.weight", Kind::Float, true, "Weight of the teacher; the labels have the rest"),
     key("target.name", Kind::Text, true, "Target rule (candor list targets); auto: that of the convention"),
     key("schedule.name", Kind::Text, true, "How the strength changes (candor list schedules)"),
     key("optimizer.name", Kind::Text, true, "Optimiser: adam, adamw, sgd, adagrad or rmsprop"),
@@ -126,6 +160,12 @@ pub const ALL: &[Key] = &[
         Kind::Integer,
         false,
         "Steps between checkpoints within an epoch, 0: ends of epochs only",
+    ),
+    key(
+        "training.telemetry",
+        Kind::Bool,
+        false,
+        "Measure gradients, margins, features and weights in every epoch, and draw them",
     ),
 ];
 

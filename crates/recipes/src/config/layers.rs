@@ -102,6 +102,7 @@ impl Layers {
     /// # Errors
     /// [`Error::Config`] for values of the wrong kind.
     pub fn unchecked(self) -> Result<Config> {
+        let named = self.has("loss.name");
         let mut whole = self.presets()?;
         for (section, value) in self.table {
             match (whole.table.get_mut(&section), value) {
@@ -111,7 +112,12 @@ impl Layers {
                 }
             }
         }
-        Config::deserialize_from(whole.table)
+        let mut config = Config::deserialize_from(whole.table)?;
+        // A teacher asks for its loss, unless another one was named.
+        if !config.distillation.teacher.is_empty() && !named {
+            config.loss.name = super::DISTILLATION.to_owned();
+        }
+        Ok(config)
     }
 
     /// The recipe's own defaults; an unknown recipe has none and is refused later.

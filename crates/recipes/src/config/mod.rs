@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use candor::Convention;
 use candor::graph::Normalisation;
+use candor::losses::Loss;
 use candor::parameters::ParameterValue;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// Which loss and smoothing.
     pub loss: LossConfig,
+    /// Which teacher, for distillation.
+    pub distillation: DistillationConfig,
     /// Which target rule.
     pub target: TargetConfig,
     /// How the smoothing strength changes.
@@ -59,8 +62,34 @@ pub struct DataConfig {
     pub train_size: String,
     /// Seed of the split; independent of the run's seed.
     pub split_seed: u64,
-    /// Random views of the training images: `none`, `flip`, `crop:N` or `flip,crop:N`.
+    /// Random views of the training images: `none`, or `flip`, `crop:N`, `cutout:N` with commas.
     pub augment: String,
+    /// Pairs of training images that are mixed with their labels: `none`, `mixup:A` or `cutmix:A`.
+    pub mix: String,
+    /// Wrong labels on purpose: `none`, `symmetric:P`, `pairwise:P` or `matrix:FILE`.
+    pub noise: String,
+    /// The rows whose labels receive the noise: `train`, `validation` (and training rows) or `all`.
+    pub noise_parts: String,
+    /// File with labels for the training rows: class indices, votes or probabilities; empty for the set's own.
+    pub label_file: String,
+}
+
+/// Which teacher a model learns from beside the labels, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DistillationConfig {
+    /// Folder of the teacher's finished run; empty for none.
+    pub teacher: String,
+    /// The temperature T of teacher and student.
+    pub temperature: f64,
+    /// The weight α of the teacher; the labels have the rest.
+    pub weight: f64,
+}
+
+impl Default for DistillationConfig {
+    fn default() -> Self {
+        Self { teacher: String::new(), temperature: 4.0, weight: 0.9 }
+    }
 }
 
 /// Which model.
@@ -195,6 +224,8 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// Steps between checkpoints within an epoch; 0 for the ends of epochs only.
     pub checkpoint_steps: usize,
+    /// Whether weights, gradients and features are measured in every epoch.
+    pub telemetry: bool,
 }
 
 impl Default for Config {
@@ -205,6 +236,7 @@ impl Default for Config {
             data: DataConfig::default(),
             model: ModelConfig::default(),
             loss: LossConfig::default(),
+            distillation: DistillationConfig::default(),
             target: TargetConfig::default(),
             schedule: ScheduleConfig::default(),
             optimizer: OptimizerConfig::default(),
@@ -223,6 +255,10 @@ impl Default for DataConfig {
             train_size: "all".to_owned(),
             split_seed: 0,
             augment: "none".to_owned(),
+            mix: "none".to_owned(),
+            noise: "none".to_owned(),
+            noise_parts: "train".to_owned(),
+            label_file: String::new(),
         }
     }
 }
@@ -277,10 +313,12 @@ impl Default for LrScheduleConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { epochs: 60, batch_size: 64, patience: 0, checkpoint_steps: 0 }
+        Self { epochs: 60, batch_size: 64, patience: 0, checkpoint_steps: 0, telemetry: false }
     }
 }
 
+/// The loss that a teacher is for.
+const DISTILLATION: &str = "distillation";
 /// Largest number of epochs, rows of a batch and units of a layer that is accepted: beyond it, a typing error.
 const LARGEST: usize = 1 << 24;
 
@@ -331,7 +369,7 @@ impl Config {
         optional("optimizer.clip_norm", optimizer.clip_norm, f64::MIN_POSITIVE, 1e12)?;
         number("lr_schedule.final_factor", self.lr_schedule.final_factor, 0.0, 1.0)?;
         number("lr_schedule.gamma", self.lr_schedule.gamma, f64::MIN_POSITIVE, 1.0)?;
-        candor::losses::by_name(&self.loss.name, &self.loss.parameters)?;
+        self.make_loss()?;
         // The largest legal strength depends on the number of classes; this is the range of all of them.
         if !(0.0..=1.0).contains(&self.loss.smoothing) {
             return Err(Error::config("loss.smoothing", self.loss.smoothing, "must be between 0 and 1"));
@@ -340,6 +378,34 @@ impl Config {
         HeldOut::parse("data.test", &self.data.test)?;
         TrainSize::parse("data.train_size", &self.data.train_size)?;
         crate::training::check_names(self)
+    }
+
+    /// The loss; that of distillation takes its parameters from the teacher's section.
+    ///
+    /// # Errors
+    /// An unknown loss, parameters out of range, a teacher without the loss of distillation or the other way round.
+    pub fn make_loss(&self) -> Result<Box<dyn Loss>> {
+        let teacher = &self.distillation.teacher;
+        if self.loss.name != DISTILLATION {
+            if !teacher.is_empty() {
+                let problem = format!("loss {} has no teacher; leave one of the two out", self.loss.name);
+                return Err(Error::config("distillation.teacher", teacher, problem));
+            }
+            return Ok(candor::losses::by_name(&self.loss.name, &self.loss.parameters)?);
+        }
+        if teacher.is_empty() {
+            let problem = "loss distillation needs the folder of a teacher's finished run (--teacher RUN)";
+            return Err(Error::config("distillation.teacher", "\"\"", problem));
+        }
+        if let Some((name, value)) = self.loss.parameters.iter().next() {
+            let problem = format!("set distillation.{name} instead");
+            return Err(Error::config(&format!("loss.{name}"), format!("{value:?}"), problem));
+        }
+        let DistillationConfig { temperature, weight, .. } = self.distillation;
+        let parameters = [("temperature", temperature), ("weight", weight)]
+            .map(|(name, value)| (name.to_owned(), ParameterValue::Number(value)))
+            .into();
+        Ok(candor::losses::by_name(DISTILLATION, &parameters)?)
     }
 
     /// Every key with its value as text; keys that are unset are left out.

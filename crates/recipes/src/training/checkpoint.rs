@@ -3,6 +3,7 @@
 //! Layout: a magic line, the length of the header (u64, little endian), the header (JSON: position, logs,
 //! lengths of the sections), the sections (model, optimiser, best model) and a CRC-32 of all before it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
@@ -12,6 +13,7 @@ use burn::tensor::Bytes;
 use candor::losses::LossState;
 use serde::{Deserialize, Serialize};
 
+use super::watch::Watch;
 use super::{EpochLog, EpochSums};
 use crate::error::{Error, Result};
 use crate::files;
@@ -35,6 +37,12 @@ pub(super) struct Progress {
     pub best_epoch: usize,
     /// Whether early stopping has ended the training.
     pub stopped_early: bool,
+    /// Figures before the first step, until the first epoch is logged.
+    #[serde(default)]
+    pub start: BTreeMap<String, f64>,
+    /// Sums of the telemetry.
+    #[serde(default)]
+    pub watch: Watch,
     /// The epochs done.
     pub logs: Vec<EpochLog>,
 }

@@ -5,12 +5,14 @@
 //! bits as one that never stopped, on the same build and number of threads.
 
 mod checkpoint;
+pub mod curves;
 mod json_float;
 mod optimizer;
 mod run_folder;
 mod smoothing;
 pub mod split;
 mod tensorboard;
+mod watch;
 mod weights;
 
 pub use run_folder::RunFolder;
@@ -82,6 +84,38 @@ pub trait Task {
     /// Whatever cannot be computed.
     fn telemetry(&self, model: &Self::Model, device: &Device) -> Result<BTreeMap<String, f64>> {
         let _ = (model, device);
+        Ok(BTreeMap::new())
+    }
+
+    /// Figures before the first step, for the log of the first epoch; only with `training.telemetry`.
+    ///
+    /// `loss` is the loss of the first step.
+    ///
+    /// # Errors
+    /// Whatever cannot be computed.
+    fn telemetry_at_start(
+        &self,
+        model: &Self::Model,
+        loss: &LossModule,
+        device: &Device,
+    ) -> Result<BTreeMap<String, f64>> {
+        let _ = (model, loss, device);
+        Ok(BTreeMap::new())
+    }
+
+    /// Costly figures at the end of an epoch, for its log; only with `training.telemetry`.
+    ///
+    /// `loss` is the loss of the epoch's last step.
+    ///
+    /// # Errors
+    /// Whatever cannot be computed.
+    fn telemetry_in_depth(
+        &self,
+        model: &Self::Model,
+        loss: &LossModule,
+        device: &Device,
+    ) -> Result<BTreeMap<String, f64>> {
+        let _ = (model, loss, device);
         Ok(BTreeMap::new())
     }
 
@@ -207,7 +241,7 @@ pub fn train<T: Task>(
     mut smoothing: Smoothing,
     control: &Control<'_>,
 ) -> Result<Trained<T::Model>> {
-    let loss = candor::losses::by_name(&config.loss.name, &config.loss.parameters)?;
+    let loss = config.make_loss()?;
     let loss = LossModule::from_shared(Arc::from(loss));
     let clock = Instant::now();
     let device = Device::flex().autodiff();
@@ -240,6 +274,7 @@ pub fn train<T: Task>(
     }
 
     let mut strength = config.loss.smoothing;
+    let mut last_loss = loss.clone();
     while progress.epoch < config.training.epochs && !progress.stopped_early {
         let order = Stream::new(config.seed, "shuffle", progress.epoch as u64, 0).permutation(n_train);
         for (index, rows) in order.chunks(batch_size).enumerate().skip(progress.step_in_epoch) {
@@ -252,11 +287,23 @@ pub fn train<T: Task>(
             };
             let batch_loss = loss.clone().with_shared_rule(smoothing.rule(point)?).at(point);
             strength = smoothing.strength(point);
+            if config.training.telemetry && progress.step == 0 {
+                progress.start =
+                    task.telemetry_at_start(&model.valid(), &batch_loss, &device.clone().inner())?;
+            }
             let output = task.loss(&model, rows, progress.epoch, &batch_loss, &device)?;
             check_finite(progress.epoch, "training loss", output.value.loss)?;
             progress.sums.add(&output.value);
             let gradients = GradientsParams::from_grads(output.loss.backward(), &model);
-            model = optimizer.step(learning_rate, model, gradients);
+            if config.training.telemetry {
+                progress.watch.gradients(&model, &gradients);
+                let before = watch::weights(&model);
+                model = optimizer.step(learning_rate, model, gradients);
+                progress.watch.step(&before, &model);
+            } else {
+                model = optimizer.step(learning_rate, model, gradients);
+            }
+            last_loss = batch_loss;
             progress.step += 1;
             progress.step_in_epoch = index + 1;
             let done = progress.epoch * n_train + ((index + 1) * batch_size).min(n_train);
@@ -280,7 +327,14 @@ pub fn train<T: Task>(
         loss.end_epoch();
         let train_log = progress.sums.mean();
         let (validation, validation_ece) = validate(task, &model, &device)?;
-        let telemetry = task.telemetry(&model.valid(), &device.clone().inner())?;
+        let mut telemetry = task.telemetry(&model.valid(), &device.clone().inner())?;
+        if config.training.telemetry {
+            telemetry.extend(std::mem::take(&mut progress.start));
+            telemetry.extend(progress.watch.end_epoch(&model));
+            telemetry.extend(task.telemetry_in_depth(&model.valid(), &last_loss, &device.clone().inner())?);
+        }
+        // JSON has no other numbers, and logs must read back as they were written.
+        telemetry.retain(|_, value| value.is_finite());
         if let Some(validation) = &validation {
             check_finite(progress.epoch, "validation NLL", validation.nll)?;
         }

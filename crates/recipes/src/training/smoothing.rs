@@ -37,7 +37,7 @@ impl DataRules for ClassCounts {
 }
 
 /// Makes the rule of a step, and keeps it while the strength stays.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Smoothing {
     rule: String,
     parameters: BTreeMap<String, ParameterValue>,
@@ -83,7 +83,7 @@ impl Smoothing {
             n_classes,
             current: None,
         };
-        let loss = candor::losses::by_name(&config.loss.name, &config.loss.parameters)?;
+        let loss = config.make_loss()?;
         let strengths = match &smoothing.schedule {
             Some(schedule) => {
                 let (low, high) = schedule.range();
@@ -110,6 +110,11 @@ impl Smoothing {
     /// The strength of a step.
     pub fn strength(&self, step: Step) -> f64 {
         self.schedule.as_ref().map_or(self.constant, |schedule| schedule.strength(step))
+    }
+
+    /// The largest strength of the whole training.
+    pub fn largest(&self) -> f64 {
+        self.schedule.as_ref().map_or(self.constant, |schedule| schedule.range().1)
     }
 
     /// The rule of a step; `None` for plain labels.

@@ -1,4 +1,4 @@
-//! Random views of training images: horizontal flip, and crop after padding (He et al. 2016).
+//! Random views of training images: horizontal flip, crop after padding (He et al. 2016), and cutout.
 //!
 //! What happens to an image is a function of (seed, epoch, row) and of nothing else: neither the batch, the
 //! order nor the number of threads, and a resumed run has no state to restore.
@@ -6,6 +6,8 @@
 //! # References
 //! - He et al., Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385, section 4.2:
 //!   4 pixels of padding on each side and a random window of 32x32 from the image or its flip
+//! - DeVries & Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, 2017,
+//!   arXiv:1708.04552: a square of zeros whose centre may be any pixel, so that it may reach over the border
 
 use std::fmt;
 
@@ -22,25 +24,28 @@ pub struct Augmentation {
     pub flip: bool,
     /// Pixels of padding on each side, from which a window of the image's size is cut at random; 0 for none.
     pub crop_padding: usize,
+    /// Side of a square that is blanked out around a random pixel, clipped at the border; 0 for none.
+    pub cutout: usize,
 }
 
+const FORMS: &str = "must be none, or flip, crop:PIXELS and cutout:PIXELS, each once, with commas";
+
 impl Augmentation {
-    /// Reads `none`, `flip`, `crop:PIXELS` or both with a comma: the form that [`fmt::Display`] writes.
+    /// Reads `none`, or `flip`, `crop:PIXELS` and `cutout:PIXELS` with commas: the form that [`fmt::Display`] writes.
     ///
     /// # Errors
     /// [`Error::Config`] naming `key`.
     pub fn parse(key: &str, text: &str) -> Result<Self> {
-        let refused = || Error::config(key, text, "must be none, flip, crop:PIXELS or flip,crop:PIXELS");
+        let refused = || Error::config(key, text, FORMS);
+        let pixels = |text: &str| text.parse().ok().filter(|pixels| *pixels > 0).ok_or_else(refused);
         let mut wanted = Self::default();
         if text.trim() == "none" {
             return Ok(wanted);
         }
         for part in text.split(',').map(str::trim) {
-            match part.strip_prefix("crop:") {
-                Some(pixels) if wanted.crop_padding == 0 => {
-                    wanted.crop_padding =
-                        pixels.parse().ok().filter(|pixels| *pixels > 0).ok_or_else(refused)?;
-                }
+            match part.split_once(':') {
+                Some(("crop", padding)) if wanted.crop_padding == 0 => wanted.crop_padding = pixels(padding)?,
+                Some(("cutout", side)) if wanted.cutout == 0 => wanted.cutout = pixels(side)?,
                 None if part == "flip" && !wanted.flip => wanted.flip = true,
                 _ => return Err(refused()),
             }
@@ -56,12 +61,16 @@ impl Augmentation {
 
 impl fmt::Display for Augmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.flip, self.crop_padding) {
-            (false, 0) => f.write_str("none"),
-            (true, 0) => f.write_str("flip"),
-            (false, pixels) => write!(f, "crop:{pixels}"),
-            (true, pixels) => write!(f, "flip,crop:{pixels}"),
+        let mut parts = Vec::new();
+        if self.flip {
+            parts.push("flip".to_owned());
         }
+        for (name, pixels) in [("crop", self.crop_padding), ("cutout", self.cutout)] {
+            if pixels > 0 {
+                parts.push(format!("{name}:{pixels}"));
+            }
+        }
+        f.write_str(if parts.is_empty() { "none".to_owned() } else { parts.join(",") }.as_str())
     }
 }
 
@@ -121,12 +130,35 @@ impl Augmenter {
             return Ok(());
         }
         let mut stream = Stream::new(self.seed, "augment", epoch, row);
-        // All three are drawn in any case, so that each is the same whatever the others are used for.
+        // All are drawn in any case, so that each is the same whatever the others are used for.
         let flip = stream.bernoulli(0.5) && self.augmentation.flip;
         let offsets = 2 * self.augmentation.crop_padding as u64 + 1;
         let (top, left) = (stream.below(offsets) as usize, stream.below(offsets) as usize);
         self.window(top, left, flip, image, view);
+        if self.augmentation.cutout > 0 {
+            // A stream of its own, for how many draws the crop takes depends on its bounds.
+            let mut stream = Stream::new(self.seed, "cutout", epoch, row);
+            let [_, height, width] = self.shape;
+            let (y, x) = (stream.below(height as u64) as usize, stream.below(width as u64) as usize);
+            self.blank(y, x, view);
+        }
         Ok(())
+    }
+
+    /// Blanks the square around the pixel (y, x): of an even side, one more pixel before it than after.
+    fn blank(&self, y: usize, x: usize, view: &mut [u8]) {
+        let [_, height, width] = self.shape;
+        let side = self.augmentation.cutout;
+        let range = |centre: usize, size: usize| {
+            let end = (centre + side.div_ceil(2)).min(size);
+            centre.saturating_sub(side / 2).min(end)..end
+        };
+        let (rows, columns) = (range(y, height), range(x, width));
+        for (channel, byte) in view.chunks_exact_mut((height * width).max(1)).zip(&self.padding) {
+            for row in rows.clone() {
+                channel[row * width + columns.start..row * width + columns.end].fill(*byte);
+            }
+        }
     }
 
     /// The window at (top, left) of the padded image, then mirrored.
@@ -253,6 +285,37 @@ mod tests {
     }
 
     #[test]
+    fn a_square_is_blanked_and_clipped_at_the_border() {
+        let cutout = augmenter("cutout:2");
+        let mut view = image();
+        // The rows 0 and 1 and the columns 0 and 1 of both channels.
+        cutout.blank(1, 1, &mut view);
+        assert_eq!(view[..12], [200, 200, 2, 3, 200, 200, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(view[12..16], [201, 201, 14, 15]);
+        let mut view = image();
+        cutout.blank(0, 0, &mut view);
+        assert_eq!(view[..8], [200, 1, 2, 3, 4, 5, 6, 7]);
+        let mut view = image();
+        augmenter("cutout:99").blank(2, 3, &mut view);
+        assert!(view.iter().all(|byte| *byte >= 200));
+        // Each of the twelve pixels is as likely to be the centre as any other.
+        let single = augmenter("cutout:1");
+        let mut counts = [0_u32; 12];
+        for row in 0..12_000 {
+            let view = self::view(&single, 2, row);
+            counts[view[..12].iter().position(|byte| *byte == 200).unwrap()] += 1;
+        }
+        // 1000 expected; six standard deviations of a binomial count.
+        assert!(counts.iter().all(|count| count.abs_diff(1000) < 182), "{counts:?}");
+        // The flip and the crop are the same with cutout and without.
+        let (with, without) = (augmenter("flip,crop:1,cutout:1"), augmenter("flip,crop:1"));
+        for row in 0..50 {
+            let (a, b) = (self::view(&with, 0, row), self::view(&without, 0, row));
+            assert!(a.iter().zip(&b).filter(|(a, b)| a != b).count() <= 2);
+        }
+    }
+
+    #[test]
     fn a_view_depends_on_seed_epoch_and_row_alone() {
         let both = augmenter("flip,crop:2");
         let views = |augmenter: &Augmenter, epoch| -> Vec<Vec<u8>> {
@@ -276,10 +339,10 @@ mod tests {
     #[test]
     fn the_text_is_read_and_written_back() {
         let read = |text| Augmentation::parse("data.augment", text).unwrap();
-        assert_eq!(read("flip,crop:4"), Augmentation { flip: true, crop_padding: 4 });
+        assert_eq!(read("flip,crop:4"), Augmentation { flip: true, crop_padding: 4, cutout: 0 });
         assert_eq!(read(" crop:4 , flip "), read("flip,crop:4"));
         assert!(read("none").is_none() && !read("flip").is_none());
-        for text in ["none", "flip", "crop:12", "flip,crop:4"] {
+        for text in ["none", "flip", "crop:12", "flip,crop:4", "cutout:3", "flip,crop:4,cutout:8"] {
             assert_eq!(read(text).to_string(), text);
             let json = serde_json::to_string(&read(text)).unwrap();
             assert_eq!(serde_json::from_str::<Augmentation>(&json).unwrap(), read(text));
@@ -295,16 +358,18 @@ mod tests {
             "flip,none",
             "rotate",
             "flip,",
+            "cutout:0",
+            "cutout:2,cutout:2",
         ] {
             let message = Augmentation::parse("data.augment", bad).unwrap_err().to_string();
-            let want = format!("data.augment = {bad}: must be none, flip, crop:PIXELS or flip,crop:PIXELS");
+            let want = format!("data.augment = {bad}: {FORMS}");
             assert_eq!(message, want);
         }
     }
 
     #[test]
     fn sizes_that_do_not_fit_are_refused() {
-        let crop = |pixels| Augmentation { flip: false, crop_padding: pixels };
+        let crop = |pixels| Augmentation { crop_padding: pixels, ..Augmentation::default() };
         let message = |augmentation, padding: &[u8]| {
             Augmenter::new(augmentation, 0, SHAPE, padding.to_vec()).unwrap_err().to_string()
         };
@@ -319,7 +384,8 @@ mod tests {
         assert!(apply(&[0; 23], &mut [0; 24]).starts_with("the image has 23"));
         assert!(apply(&[0; 24], &mut [0; 25]).starts_with("the view has 25"));
         let none =
-            Augmenter::new(Augmentation { flip: true, crop_padding: 0 }, 0, [1, 0, 4], vec![0]).unwrap();
+            Augmenter::new(Augmentation { flip: true, ..Augmentation::default() }, 0, [1, 0, 4], vec![0])
+                .unwrap();
         none.apply(0, 0, &[], &mut []).unwrap();
     }
 }

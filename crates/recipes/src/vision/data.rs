@@ -1,100 +1,13 @@
-//! Images with labels: where they come from, how they are checked, split and normalised.
+//! Images with labels: where they come from, how they are checked and split.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{cifar, idx};
+use super::images::{Images, Normalisation};
+use super::{cifar, folder, mnist};
 use crate::config::{DataConfig, HeldOut, TrainSize};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::recipe::DataSummary;
 use crate::training::split::{hold_out, take};
-
-/// Images of one size, as bytes.
-#[derive(Debug, Clone)]
-pub struct Images {
-    pixels: Vec<u8>,
-    /// Channels, height, width.
-    pub shape: [usize; 3],
-    /// The class of each image.
-    pub labels: Vec<i64>,
-    /// Where the labels came from, for messages.
-    source: PathBuf,
-}
-
-impl Images {
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Values of one image.
-    pub fn image_len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The bytes of one image.
-    pub fn image(&self, index: usize) -> &[u8] {
-        let len = self.image_len();
-        &self.pixels[index * len..(index + 1) * len]
-    }
-}
-
-/// Pixel values to inputs: `(byte / scale - mean) / sd`, one mean and sd a channel.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Normalisation {
-    /// Largest byte.
-    pub scale: f64,
-    /// Mean of each channel after scaling.
-    pub mean: Vec<f64>,
-    /// Standard deviation of each channel after scaling.
-    pub sd: Vec<f64>,
-}
-
-impl Normalisation {
-    /// From the pixels of these images; a channel that is constant keeps its values.
-    fn of(images: &Images, rows: &[usize]) -> Self {
-        let [channels, height, width] = images.shape;
-        let area = height * width;
-        let (mut mean, mut sd) = (Vec::new(), Vec::new());
-        for channel in 0..channels {
-            // Bytes are counted, so the moments are exact.
-            let mut counts = [0_u64; 256];
-            for &row in rows {
-                for &byte in &images.image(row)[channel * area..(channel + 1) * area] {
-                    counts[usize::from(byte)] += 1;
-                }
-            }
-            let n = counts.iter().sum::<u64>() as f64;
-            let moment = |power: i32| {
-                counts
-                    .iter()
-                    .enumerate()
-                    .map(|(byte, count)| (byte as f64 / 255.0).powi(power) * *count as f64)
-                    .sum::<f64>()
-                    / n
-            };
-            let centre = moment(1);
-            let spread = (moment(2) - centre * centre).max(0.0).sqrt();
-            mean.push(centre);
-            sd.push(if spread > 0.0 { spread } else { 1.0 });
-        }
-        Self { scale: 255.0, mean, sd }
-    }
-
-    /// For each channel the input of each byte.
-    pub fn tables(&self) -> Vec<[f32; 256]> {
-        self.mean
-            .iter()
-            .zip(&self.sd)
-            .map(|(mean, sd)| std::array::from_fn(|byte| ((byte as f64 / self.scale - mean) / sd) as f32))
-            .collect()
-    }
-}
 
 /// A data set, split.
 #[derive(Debug, Clone)]
@@ -116,14 +29,41 @@ pub struct Split {
 }
 
 /// What a set says about itself.
-struct Source {
-    name: String,
-    images: Images,
-    test: Option<Images>,
-    normalisation: Option<Normalisation>,
-    class_names: Option<Vec<String>>,
-    default_validation: HeldOut,
-    default_test: HeldOut,
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) images: Images,
+    pub(super) test: Option<Images>,
+    pub(super) normalisation: Option<Normalisation>,
+    pub(super) class_names: Option<Vec<String>>,
+    pub(super) default_validation: HeldOut,
+    pub(super) default_test: HeldOut,
+}
+
+impl Source {
+    /// A set from files, with the usual split; the images of both parts must have one size.
+    pub(super) fn from_files(
+        path: &Path,
+        images: Images,
+        test: Option<Images>,
+        class_names: Option<Vec<String>>,
+    ) -> Result<Self> {
+        if let Some(test) = &test
+            && test.shape != images.shape
+        {
+            let problem =
+                format!("its images have shape {:?}, but the training images {:?}", test.shape, images.shape);
+            return Err(Error::format(&test.source, problem));
+        }
+        Ok(Self {
+            name: path.display().to_string(),
+            images,
+            test,
+            normalisation: None,
+            class_names,
+            default_validation: HeldOut::Fraction(0.1),
+            default_test: HeldOut::Fraction(0.2),
+        })
+    }
 }
 
 /// Reads and splits a data set.
@@ -170,6 +110,15 @@ pub fn load(config: &DataConfig) -> Result<Split> {
     };
     let mut train_classes = vec![0; classes];
     train.iter().for_each(|&row| train_classes[labels[row] as usize] += 1);
+    if let Some(class) = train_classes.iter().position(|count| *count == 0) {
+        let name = source.class_names.as_ref().and_then(|names| names.get(class));
+        let name = name.map_or(String::new(), |name| format!(" ({name})"));
+        let got = format!("{} training rows", train.len());
+        let problem = format!(
+            "leave class {class}{name} without a training row, so no model can learn it; train on more rows or hold out fewer"
+        );
+        return Err(Error::config("data.train_size", got, problem));
+    }
     let summary = DataSummary {
         name: source.name,
         classes,
@@ -202,15 +151,22 @@ pub fn load_for_prediction(path: &str) -> Result<Images> {
 }
 
 fn read_source(path: &str) -> Result<Source> {
-    match path {
-        "digits" => digits(),
-        path => {
-            let folder = Path::new(path);
-            match cifar::kind(folder) {
-                Some(kind) => cifar_folder(folder, kind),
-                None => idx_folder(folder),
-            }
-        }
+    if path == "digits" {
+        return digits();
+    }
+    let path = Path::new(path);
+    if !path.is_dir() {
+        let problem = if path.exists() {
+            "is a file; give the folder that holds the data"
+        } else {
+            "does not exist, and no embedded set has this name (digits)"
+        };
+        return Err(Error::format(path, problem));
+    }
+    match cifar::kind(path) {
+        Some(kind) => cifar_folder(path, kind),
+        None if folder::is_one(path)? => folder::read(path),
+        None => mnist::folder(path),
     }
 }
 
@@ -223,28 +179,22 @@ fn cifar_folder(path: &Path, kind: cifar::Kind) -> Result<Source> {
         labels: part.labels,
         source: part.source,
     };
-    Ok(Source {
-        name: path.display().to_string(),
-        images: images(set.train),
-        test: set.test.map(images),
-        normalisation: None,
-        class_names: set.class_names,
-        default_validation: HeldOut::Fraction(0.1),
-        default_test: HeldOut::Fraction(0.2),
-    })
+    Source::from_files(path, images(set.train), set.test.map(images), set.class_names)
 }
 
 /// The number of classes: one more than the largest label, where every class occurs in every part.
 ///
 /// A stray label would otherwise become a class of its own in silence.
 fn check_classes(source: &Source) -> Result<usize> {
+    let largest = |images: &Images| images.labels.iter().copied().max().unwrap_or(-1);
+    let most = largest(&source.images).max(source.test.as_ref().map_or(-1, largest)) + 1;
     let counts = |images: &Images| {
-        let mut counts = [0_usize; 256];
+        let mut counts = vec![0_usize; usize::try_from(most).unwrap_or(0)];
         images.labels.iter().for_each(|&label| counts[label as usize] += 1);
         counts
     };
     let classes_of =
-        |counts: &[usize; 256]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        |counts: &[usize]| counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
     let train = counts(&source.images);
     // Each part of a split needs a row of each class; a class of fewer than three rows is taken for an error.
     let enough = if source.test.is_some() { 1 } else { 3 };
@@ -253,7 +203,7 @@ fn check_classes(source: &Source) -> Result<usize> {
     };
     if let Some(test_images) = &source.test {
         let test = counts(test_images);
-        for class in 0..256 {
+        for class in 0..train.len() {
             let (mine, other, here, there) = match (train[class] > 0, test[class] > 0) {
                 (true, false) => (&source.images, test_images, "training", "test"),
                 (false, true) => (test_images, &source.images, "test", "training"),
@@ -298,7 +248,7 @@ fn check_classes(source: &Source) -> Result<usize> {
 
 /// The embedded digits: 1,797 images of 8x8, of which 297 are for validation and 500 for the test.
 fn digits() -> Result<Source> {
-    let images = pair(
+    let images = mnist::pair(
         Path::new("digits (embedded images)"),
         include_bytes!("digits/digits-images-idx3-ubyte.gz"),
         Path::new("digits (embedded labels)"),
@@ -313,128 +263,6 @@ fn digits() -> Result<Source> {
         default_validation: HeldOut::Count(297),
         default_test: HeldOut::Count(500),
     })
-}
-
-/// Images and labels that belong together.
-fn pair(images_path: &Path, images: &[u8], labels_path: &Path, labels: &[u8]) -> Result<Images> {
-    let images = idx::parse(images_path, images)?;
-    let labels = idx::parse(labels_path, labels)?;
-    let shape = match images.shape[..] {
-        [_, height, width] => [1, height, width],
-        [_, channels, height, width] => [channels, height, width],
-        _ => {
-            let problem = format!(
-                "has axes {:?}, but images need [rows, height, width] or [rows, channels, height, width]",
-                images.shape
-            );
-            return Err(Error::format(images_path, problem));
-        }
-    };
-    if shape.contains(&0) || images.shape[0] == 0 {
-        return Err(Error::format(images_path, format!("has axes {:?}: there are no images", images.shape)));
-    }
-    if labels.shape.len() != 1 {
-        return Err(Error::format(
-            labels_path,
-            format!("has axes {:?}, but labels need [rows]", labels.shape),
-        ));
-    }
-    if labels.shape[0] != images.shape[0] {
-        let problem = format!(
-            "has {} labels, but {} has {} images",
-            labels.shape[0],
-            images_path.display(),
-            images.shape[0]
-        );
-        return Err(Error::format(labels_path, problem));
-    }
-    Ok(Images {
-        pixels: images.data,
-        shape,
-        labels: labels.data.into_iter().map(i64::from).collect(),
-        source: labels_path.to_owned(),
-    })
-}
-
-/// A folder of the MNIST family: `train-*` and `t10k-*` (or `test-*`), or one pair without a prefix.
-fn idx_folder(path: &Path) -> Result<Source> {
-    if !path.is_dir() {
-        let problem = if path.exists() {
-            "is a file; give the folder that holds the IDX files"
-        } else {
-            "does not exist, and no embedded set has this name (digits)"
-        };
-        return Err(Error::format(path, problem));
-    }
-    let read_pair = |prefixes: &[&str]| -> Result<Option<Images>> {
-        let images = find(path, prefixes, "images", "idx3")?.or(find(path, prefixes, "images", "idx4")?);
-        let labels = find(path, prefixes, "labels", "idx1")?;
-        match (images, labels) {
-            (Some(images), Some(labels)) => {
-                pair(&images, &files::read(&images)?, &labels, &files::read(&labels)?).map(Some)
-            }
-            (None, None) => Ok(None),
-            (Some(found), None) | (None, Some(found)) => {
-                Err(Error::format(found, "has no partner: images and labels are needed"))
-            }
-        }
-    };
-    let train = read_pair(&["train-"])?;
-    let test = read_pair(&["t10k-", "test-"])?;
-    let (images, test) = match (train, test) {
-        (Some(train), test) => (train, test),
-        (None, Some(_)) => {
-            return Err(Error::format(path, "has a test part but no train-images and train-labels"));
-        }
-        (None, None) => match read_pair(&[""])? {
-            Some(images) => (images, None),
-            None => {
-                let problem = "holds no IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, plain or .gz)";
-                return Err(Error::format(path, problem));
-            }
-        },
-    };
-    if let Some(test) = &test
-        && test.shape != images.shape
-    {
-        let problem =
-            format!("its images have shape {:?}, but the training images {:?}", test.shape, images.shape);
-        return Err(Error::format(&test.source, problem));
-    }
-    Ok(Source {
-        name: path.display().to_string(),
-        images,
-        test,
-        normalisation: None,
-        class_names: None,
-        default_validation: HeldOut::Fraction(0.1),
-        default_test: HeldOut::Fraction(0.2),
-    })
-}
-
-/// The file of this kind, under the spellings that are in use.
-fn find(folder: &Path, prefixes: &[&str], kind: &str, idx: &str) -> Result<Option<PathBuf>> {
-    let mut found = Vec::new();
-    for prefix in prefixes {
-        for name in [format!("{prefix}{kind}-{idx}-ubyte"), format!("{prefix}{kind}.{idx}-ubyte")] {
-            for name in [name.clone(), format!("{name}.gz")] {
-                let path = folder.join(name);
-                if path.is_file() {
-                    found.push(path);
-                }
-            }
-        }
-    }
-    match found.len() {
-        0 | 1 => Ok(found.pop()),
-        _ => {
-            let names: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
-            Err(Error::format(
-                folder,
-                format!("holds several files for the same part: {}; keep one", names.join(", ")),
-            ))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -507,21 +335,5 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert!(load(&config(empty.path())).unwrap_err().to_string().contains("holds no IDX files"));
         assert!(load(&config(Path::new("/nowhere"))).unwrap_err().to_string().contains("does not exist"));
-    }
-
-    #[test]
-    fn normalisation_comes_from_the_training_rows() {
-        let images = Images {
-            pixels: vec![0, 255, 51, 102],
-            shape: [1, 1, 2],
-            labels: vec![0, 1],
-            source: PathBuf::new(),
-        };
-        let all = Normalisation::of(&images, &[0]);
-        assert_eq!((all.mean.clone(), all.sd.clone()), (vec![0.5], vec![0.5]));
-        assert_eq!((all.tables()[0][0], all.tables()[0][255]), (-1.0, 1.0));
-        let constant =
-            Images { pixels: vec![9; 4], shape: [1, 2, 2], labels: vec![0], source: PathBuf::new() };
-        assert_eq!(Normalisation::of(&constant, &[0]).sd, [1.0]);
     }
 }

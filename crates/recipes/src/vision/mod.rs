@@ -1,20 +1,35 @@
-//! Image classification: embedded digits, files of the MNIST and CIFAR families; three models.
+//! Image classification: embedded digits, files of the MNIST and CIFAR families, folders of pictures; three models.
 //!
-//! The flow is [`data`] (read, check, split, normalise) -> [`model`] -> [`train`].
+//! The flow is [`data`] (read, check, split) -> [`images`] (normalise) -> views, mixes, noise and teachers of a
+//! run -> [`model`] -> [`train`] -> what the runs say together.
 
 mod augment;
 mod cifar;
+mod clusters;
+mod conclude;
 pub mod data;
+mod distillation;
+mod folder;
 mod idx;
+pub mod images;
+mod label_file;
+mod mix;
+mod mnist;
 pub mod model;
+mod noise;
+pub mod predict;
+mod setup;
+mod teacher;
+mod telemetry;
 pub mod train;
 
 use std::path::Path;
 
+use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::Result;
 use crate::predictions::Predictions;
-use crate::recipe::{Prepared, Recipe, RecipeInfo};
+use crate::recipe::{Conclusion, Prepared, Recipe, RecipeInfo};
 
 /// The recipe.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +43,7 @@ const INFO: RecipeInfo = RecipeInfo {
     summary: "image classification with a perceptron, a small convolutional net or a residual net",
     models: MODELS,
     data: &["digits"],
-    formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip",
+    formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip, or of PNG and JPEG pictures with a folder for each class",
     preset: &[],
 };
 
@@ -42,6 +57,10 @@ impl Recipe for Vision {
     }
 
     fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-        train::predict_with(weights, description, data)
+        predict::predict_with(weights, description, data)
+    }
+
+    fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {
+        conclude::conclude(runs)
     }
 }

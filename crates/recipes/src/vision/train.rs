@@ -1,125 +1,86 @@
-//! Trains an image model: batches from bytes, the shared loop, predictions of the held-out rows.
+//! Trains an image model: what the shared loop asks of this field.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::sync::OnceLock;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use candor_burn::{LossModule, LossOutput, LossTargets};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Device;
+use candor_burn::{LossModule, LossOutput};
 
-use super::augment::{Augmentation, Augmenter};
-use super::data::{self, Images, Normalisation, Split};
-use super::model::{ImageModel, ImageShape, LeNet, Mlp, ResNet};
-use crate::config::{Config, DataConfig, ModelConfig};
+use super::data::{self, Split};
+use super::label_file::FileLabels;
+use super::model::{ImageModel, ImageShape};
+use super::predict::{
+    Description, WithModel, augmented, gathered, inputs, logits, normalised, with_model,
+};
+use super::setup::{Setup, file_labels};
+use super::teacher::Teachers;
+use super::telemetry::{self, Triple};
+use crate::config::{Config, DataConfig};
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
-use crate::recipe::{Control, DataSummary, Prepared, RunOutput};
-use crate::training::{self, Smoothing, Task, describe, read_description, read_weights};
-
-/// Rows of a batch without gradients.
-const PREDICT_ROWS: usize = 500;
-
-/// What a weights file says about its model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Description {
-    model: ModelConfig,
-    shape: ImageShape,
-    normalisation: Normalisation,
-    class_names: Option<Vec<String>>,
-}
+use crate::recipe::{Control, DataSummary, Findings, Prepared, RunOutput};
+use crate::training::{self, EpochLog, Task, describe};
 
 /// Images, split and ready for any number of trainings.
 #[derive(Debug)]
 pub struct PreparedVision {
-    split: Split,
-    tables: Vec<[f32; 256]>,
+    pub(super) split: Split,
+    pub(super) tables: Vec<[f32; 256]>,
+    file: Option<FileLabels>,
+    teachers: Teachers,
+    triple: OnceLock<Triple>,
 }
 
 impl PreparedVision {
     /// Reads and splits the data.
     ///
     /// # Errors
-    /// Those of [`data::load`].
+    /// Those of [`data::load`], and labels from a file that do not fit.
     pub fn new(config: &DataConfig) -> Result<Self> {
         let split = data::load(config)?;
         let tables = split.normalisation.tables();
-        Ok(Self { split, tables })
+        let file = file_labels(&config.label_file, &split)?;
+        Ok(Self { split, tables, file, teachers: Teachers::default(), triple: OnceLock::new() })
     }
 
-    /// The views of a configuration, if it has any; padding is the byte that is nearest to an input of 0.
-    fn augmenter(&self, config: &Config) -> Result<Option<Augmenter>> {
-        let augmentation = Augmentation::parse("data.augment", &config.data.augment)?;
-        if augmentation.is_none() {
-            return Ok(None);
-        }
-        let Normalisation { scale, mean, .. } = &self.split.normalisation;
-        let padding = mean.iter().map(|mean| (mean * scale).round().clamp(0.0, 255.0) as u8).collect();
-        Ok(Some(Augmenter::new(augmentation, config.seed, self.split.images.shape, padding)?))
+    fn setup(&self, config: &Config) -> Result<Setup> {
+        // What can be refused without the teacher is refused before it is loaded.
+        let mut setup = Setup::new(config, &self.split, self.file.as_ref(), None)?;
+        setup.teacher = self.teachers.of(config, &self.split)?;
+        Ok(setup)
     }
 
     fn shape(&self) -> ImageShape {
         ImageShape { input: self.split.images.shape, classes: self.split.summary.classes }
     }
-}
 
-/// The bytes of these images, one after the other.
-fn gathered(images: &Images, rows: &[usize]) -> Vec<u8> {
-    rows.iter().flat_map(|&row| images.image(row)).copied().collect()
-}
-
-/// The bytes of random views of these images.
-fn augmented(images: &Images, rows: &[usize], epoch: usize, augmenter: &Augmenter) -> Result<Vec<u8>> {
-    let len = images.image_len();
-    let mut bytes = vec![0; rows.len() * len];
-    for (&row, view) in rows.iter().zip(bytes.chunks_exact_mut(len)) {
-        augmenter.apply(epoch as u64, row as u64, images.image(row), view)?;
+    /// The classes whose features are drawn: the same ones for every run on this data.
+    pub(super) fn triple(&self) -> Option<Triple> {
+        (self.split.summary.classes >= 3).then(|| *self.triple.get_or_init(|| Triple::of(&self.split)))
     }
-    Ok(bytes)
-}
-
-/// The normalised inputs `[n, channels, height, width]` of images of bytes.
-fn inputs(bytes: &[u8], shape: [usize; 3], tables: &[[f32; 256]], device: &Device) -> Tensor<4> {
-    let [channels, height, width] = shape;
-    let area = height * width;
-    let mut values = Vec::with_capacity(bytes.len());
-    for image in bytes.chunks_exact(channels * area) {
-        for (channel, table) in image.chunks_exact(area).zip(tables) {
-            values.extend(channel.iter().map(|byte| table[usize::from(*byte)]));
-        }
-    }
-    let n = bytes.len() / (channels * area);
-    Tensor::from_data(TensorData::new(values, [n, channels, height, width]), device)
-}
-
-/// Logits of these rows, with their labels.
-fn predict<M: ImageModel>(
-    model: &M,
-    images: &Images,
-    rows: &[usize],
-    tables: &[[f32; 256]],
-    classes: usize,
-    device: &Device,
-) -> Result<Predictions> {
-    let mut logits = Vec::with_capacity(rows.len() * classes);
-    for chunk in rows.chunks(PREDICT_ROWS) {
-        let values = model
-            .logits(inputs(&gathered(images, chunk), images.shape, tables, device))
-            .try_into_data()
-            .map_err(|error| Error::Internal(format!("{error:?}")))?
-            .try_into_vec::<f32>()
-            .map_err(|error| Error::Internal(format!("{error:?}")))?;
-        logits.extend(values);
-    }
-    let labels = rows.iter().map(|&row| images.labels[row]).collect();
-    Predictions::from_logits(logits, classes, labels)
 }
 
 /// The data with one kind of model.
-struct VisionTask<'a, M> {
-    data: &'a PreparedVision,
-    augmenter: Option<Augmenter>,
+pub(super) struct VisionTask<'a, M> {
+    pub(super) data: &'a PreparedVision,
+    pub(super) config: &'a Config,
+    pub(super) setup: Setup,
     model: PhantomData<M>,
+}
+
+impl<M: ImageModel> VisionTask<'_, M> {
+    fn predict(&self, model: &M, test: bool, device: &Device) -> Result<Predictions> {
+        let split = &self.data.split;
+        let (rows, images, labels) = match (test, &split.test_images, &self.setup.test_labels) {
+            (true, Some(images), Some(labels)) => (&split.test, images, labels),
+            (true, ..) => (&split.test, &split.images, &self.setup.labels),
+            (false, ..) => (&split.validation, &split.images, &self.setup.labels),
+        };
+        let logits = logits(model, images, rows, &self.data.tables, device)?;
+        let labels = rows.iter().map(|&row| labels[row]).collect();
+        Predictions::from_logits(logits, split.summary.classes, labels)
+    }
 }
 
 impl<M: ImageModel> Task for VisionTask<'_, M> {
@@ -136,38 +97,81 @@ impl<M: ImageModel> Task for VisionTask<'_, M> {
     fn loss(
         &self,
         model: &M,
-        rows: &[usize],
+        places: &[usize],
         epoch: usize,
         loss: &LossModule,
         device: &Device,
     ) -> Result<LossOutput> {
         let split = &self.data.split;
-        let rows: Vec<usize> = rows.iter().map(|&row| split.train[row]).collect();
-        let views = match &self.augmenter {
-            Some(augmenter) => Some(augmented(&split.images, &rows, epoch, augmenter)?),
-            None => None,
+        let rows: Vec<usize> = places.iter().map(|&place| split.train[place]).collect();
+        let bytes = match &self.setup.augmenter {
+            Some(augmenter) => augmented(&split.images, &rows, epoch, augmenter)?,
+            None => gathered(&split.images, &rows),
         };
-        let images = match &views {
-            Some(bytes) => inputs(bytes, split.images.shape, &self.data.tables, device),
-            None => inputs(&gathered(&split.images, &rows), split.images.shape, &self.data.tables, device),
-        };
-        let labels = rows.iter().map(|&row| split.images.labels[row]).collect();
-        Ok(loss.forward(model.logits(images), LossTargets::Labels { labels, ignore_index: None })?)
+        let mut values = normalised(&bytes, split.images.shape, &self.data.tables);
+        let pairs = self.setup.pairs(epoch, &rows, split.images.shape);
+        if let Some(pairs) = &pairs {
+            pairs.mix(&mut values);
+        }
+        let targets = self.setup.loss_targets(&rows, pairs.as_ref(), loss)?;
+        let logits = model.logits(inputs(values, split.images.shape, device));
+        Ok(match &self.setup.teacher {
+            Some(teacher) => loss.clone().with_teacher(teacher.rows(places)).forward(logits, targets)?,
+            None => loss.forward(logits, targets)?,
+        })
     }
 
     fn predict_validation(&self, model: &M, device: &Device) -> Result<Option<Predictions>> {
-        let split = &self.data.split;
-        if split.validation.is_empty() {
+        if self.data.split.validation.is_empty() {
             return Ok(None);
         }
-        let classes = split.summary.classes;
-        predict(model, &split.images, &split.validation, &self.data.tables, classes, device).map(Some)
+        self.predict(model, false, device).map(Some)
     }
 
     fn predict_test(&self, model: &M, device: &Device) -> Result<Predictions> {
-        let split = &self.data.split;
-        let images = split.test_images.as_ref().unwrap_or(&split.images);
-        predict(model, images, &split.test, &self.data.tables, split.summary.classes, device)
+        self.predict(model, true, device)
+    }
+
+    fn telemetry_at_start(
+        &self,
+        model: &M,
+        loss: &LossModule,
+        device: &Device,
+    ) -> Result<BTreeMap<String, f64>> {
+        telemetry::at_start(self, model, loss, device)
+    }
+
+    fn telemetry_in_depth(
+        &self,
+        model: &M,
+        loss: &LossModule,
+        device: &Device,
+    ) -> Result<BTreeMap<String, f64>> {
+        telemetry::of_epoch(self, model, loss, device)
+    }
+
+    fn findings(&self, model: &M, epochs: &[EpochLog], device: &Device) -> Result<Findings> {
+        let mut findings = Findings::default();
+        if self.setup.smooths_otherwise() {
+            let effective = self.setup.effective_smoothing(self.config)?;
+            findings.metrics.insert("effective_smoothing".to_owned(), effective);
+        }
+        if let Some(teacher) = &self.setup.teacher {
+            let labels = self.setup.labels_of(&self.data.split.train);
+            let equivalent = teacher.equivalent_smoothing(self.config.distillation.temperature, &labels)?;
+            for (name, value) in [
+                ("teacher_smoothing", teacher.smoothing),
+                ("teacher_accuracy", teacher.accuracy),
+                ("teacher_equivalent_smoothing", equivalent),
+            ] {
+                findings.metrics.insert(name.to_owned(), value);
+            }
+        }
+        if self.config.training.telemetry {
+            findings.metrics.extend(telemetry::metrics(epochs));
+            findings.points = telemetry::projections(self, model, device)?;
+        }
+        Ok(findings)
     }
 
     fn metadata(&self, config: &Config) -> Result<BTreeMap<String, String>> {
@@ -187,30 +191,13 @@ impl Prepared for PreparedVision {
     }
 
     fn check(&self, config: &Config) -> Result<()> {
-        let device = Device::flex();
-        Smoothing::new(config, self.split.summary.classes)?;
-        self.augmenter(config)?;
-        with_model(&config.model.name, Check { config, shape: self.shape(), device })
+        self.setup(config)?;
+        with_model(&config.model.name, Check { config, shape: self.shape(), device: Device::flex() })
     }
 
     fn train(&self, config: &Config, control: &Control<'_>) -> Result<RunOutput> {
-        let smoothing = Smoothing::new(config, self.split.summary.classes)?;
-        with_model(&config.model.name, Train { data: self, config, smoothing, control })
-    }
-}
-
-/// Something that is done with whichever model has a name.
-trait WithModel {
-    type Output;
-    fn run<M: ImageModel>(self) -> Result<Self::Output>;
-}
-
-fn with_model<A: WithModel>(name: &str, action: A) -> Result<A::Output> {
-    match name {
-        "mlp" => action.run::<Mlp>(),
-        "lenet" => action.run::<LeNet>(),
-        "resnet" => action.run::<ResNet>(),
-        _ => Err(Error::Core(candor::registry::unknown("model", name, super::MODELS.iter().copied()))),
+        let setup = self.setup(config)?;
+        with_model(&config.model.name, Train { data: self, config, setup, control })
     }
 }
 
@@ -231,7 +218,7 @@ impl WithModel for Check<'_> {
 struct Train<'a, 'c> {
     data: &'a PreparedVision,
     config: &'a Config,
-    smoothing: Smoothing,
+    setup: Setup,
     control: &'a Control<'c>,
 }
 
@@ -239,44 +226,9 @@ impl WithModel for Train<'_, '_> {
     type Output = RunOutput;
 
     fn run<M: ImageModel>(self) -> Result<RunOutput> {
-        let augmenter = self.data.augmenter(self.config)?;
-        let task = VisionTask::<M> { data: self.data, augmenter, model: PhantomData };
-        training::run(&task, self.config, self.smoothing, self.control)
-    }
-}
-
-/// Predictions of the described model for a data set: its test part, or all rows of a set without one.
-///
-/// # Errors
-/// Data of another shape or with other classes.
-pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-    let description: Description = read_description(weights, description)?;
-    let images = data::load_for_prediction(data)?;
-    if images.shape != description.shape.input {
-        let problem = format!(
-            "images have shape {:?}, but the model takes {:?}",
-            images.shape, description.shape.input
-        );
-        return Err(Error::format(data, problem));
-    }
-    let device = Device::flex();
-    with_model(&description.model.name.clone(), Predict { weights, description, images, device })
-}
-
-struct Predict<'a> {
-    weights: &'a Path,
-    description: Description,
-    images: Images,
-    device: Device,
-}
-
-impl WithModel for Predict<'_> {
-    type Output = Predictions;
-
-    fn run<M: ImageModel>(self) -> Result<Predictions> {
-        let Description { model, shape, normalisation, .. } = &self.description;
-        let model = read_weights(self.weights, M::build(model, shape, 0, &self.device)?)?.valid();
-        let rows: Vec<usize> = (0..self.images.len()).collect();
-        predict(&model, &self.images, &rows, &normalisation.tables(), shape.classes, &self.device)
+        let smoothing = self.setup.smoothing.clone();
+        let task =
+            VisionTask::<M> { data: self.data, config: self.config, setup: self.setup, model: PhantomData };
+        training::run(&task, self.config, smoothing, self.control)
     }
 }

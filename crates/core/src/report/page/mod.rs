@@ -32,4 +32,5 @@ pub use figure::{Block, Figure, Layer, LegendEntry, Mark, Panel, Plot, Point, St
 pub use heat_map::HeatMap;
 pub use html::render;
 pub use paint::{Paint, Role};
+pub use setting::variant_label;
 pub use svg::svg;

@@ -37,7 +37,7 @@ pub(super) fn settings<'a>(comparison: &'a Comparison, runs: &'a [RunDetail]) ->
             mine.sort_by_key(|run| run.seed);
             Setting {
                 variant,
-                label: label(variant, &variants),
+                label: variant_label(variant, &variants),
                 runs: mine,
                 recommended: [comparison.recommended_smoothing, comparison.recommended_with_temperature]
                     .map(|strength| recommended(strength, variant)),
@@ -68,8 +68,10 @@ fn title(label: &str) -> String {
     }
 }
 
-/// The strength, and whatever else distinguishes this variant from the others.
-pub(super) fn label(variant: &Variant, all: &[&Variant]) -> String {
+/// The words for a variant: the strength, and whatever else distinguishes it from the others.
+///
+/// For pictures and tables that a field adds to a report, so that they call a variant what the page calls it.
+pub fn variant_label(variant: &Variant, all: &[&Variant]) -> String {
     let mut parts = vec![variant.smoothing.to_string()];
     let mut note = |name: &str, of: &dyn Fn(&Variant) -> Option<String>| {
         let mine = of(variant);
@@ -97,11 +99,11 @@ mod tests {
     #[test]
     fn a_label_names_what_differs_and_nothing_else() {
         let (a, mut b) = (run(0.0, 0, 0.3, &[]).variant, run(0.1, 0, 0.3, &[]).variant);
-        assert_eq!(label(&b, &[&a, &b]), "0.1");
+        assert_eq!(variant_label(&b, &[&a, &b]), "0.1");
         b.settings.insert("lr".to_owned(), "0.01".to_owned());
         b.model = "cnn".to_owned();
-        assert_eq!(label(&b, &[&a, &b]), "0.1 model=cnn lr=0.01");
-        assert_eq!(label(&a, &[&a, &b]), "0 model=mlp lr=default");
+        assert_eq!(variant_label(&b, &[&a, &b]), "0.1 model=cnn lr=0.01");
+        assert_eq!(variant_label(&a, &[&a, &b]), "0 model=mlp lr=default");
         assert_eq!((title("0"), title("0.1")), ("No smoothing".to_owned(), "Smoothing 0.1".to_owned()));
     }
 }

@@ -46,10 +46,14 @@ impl ImageModel for LeNet {
         })
     }
 
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let x = self.pool.forward(relu(self.conv1.forward(images)));
         let x = self.pool.forward(relu(self.conv2.forward(x)));
-        self.fc2.forward(relu(self.fc1.forward(x.flatten::<2>(1, 3))))
+        relu(self.fc1.forward(x.flatten::<2>(1, 3)))
+    }
+
+    fn head(&self) -> &Linear {
+        &self.fc2
     }
 }
 

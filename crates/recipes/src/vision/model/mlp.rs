@@ -32,12 +32,14 @@ impl ImageModel for Mlp {
         Ok(Self::new(&widths, seed, device))
     }
 
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        let last = self.layers.len() - 1;
-        self.layers.iter().enumerate().fold(images.flatten(1, 3), |x, (index, layer)| {
-            let x = layer.forward(x);
-            if index < last { relu(x) } else { x }
-        })
+    fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let hidden = self.layers.len() - 1;
+        self.layers[..hidden].iter().fold(images.flatten(1, 3), |x, layer| relu(layer.forward(x)))
+    }
+
+    fn head(&self) -> &Linear {
+        // There is one layer at least, from the input to the classes.
+        &self.layers[self.layers.len() - 1]
     }
 }
 

@@ -10,6 +10,7 @@ pub use mlp::Mlp;
 pub use resnet::ResNet;
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::ModelConfig;
@@ -32,6 +33,14 @@ pub trait ImageModel: Module + Clone {
     /// Images that are too small for it, or settings that it does not have.
     fn build(config: &ModelConfig, shape: &ImageShape, seed: u64, device: &Device) -> Result<Self>;
 
+    /// What the last linear layer sees of images `[n, channels, height, width]`: `[n, features]`.
+    fn features(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The last linear layer; the columns of its weights are the templates of the classes.
+    fn head(&self) -> &Linear;
+
     /// Logits `[n, classes]` of images `[n, channels, height, width]`.
-    fn logits(&self, images: Tensor<4>) -> Tensor<2>;
+    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+        self.head().forward(self.features(images))
+    }
 }

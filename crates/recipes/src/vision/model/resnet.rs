@@ -91,12 +91,15 @@ impl ImageModel for ResNet {
         Ok(Self { conv1, bn1, blocks, fc: init.linear(64, shape.classes) })
     }
 
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let x = relu(self.bn1.forward(self.conv1.forward(images)));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let [n, channels, height, width] = x.dims();
-        let mean = x.reshape([n, channels, height * width]).mean_dim(2).reshape([n, channels]);
-        self.fc.forward(mean)
+        x.reshape([n, channels, height * width]).mean_dim(2).reshape([n, channels])
+    }
+
+    fn head(&self) -> &Linear {
+        &self.fc
     }
 }
 

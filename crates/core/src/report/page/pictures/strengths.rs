@@ -94,7 +94,7 @@ pub(in super::super) fn strengths(comparison: &Comparison, settings: &[Setting<'
 /// What tells a kind from the others: its label without the strength.
 fn kind_label(variant: &Variant, kinds: &[Vec<&Setting<'_>>]) -> String {
     let firsts: Vec<&Variant> = kinds.iter().filter_map(|kind| kind.first()).map(|s| s.variant).collect();
-    let label = super::super::setting::label(variant, &firsts);
+    let label = super::super::setting::variant_label(variant, &firsts);
     label.split_once(' ').map_or(label.clone(), |(_, rest)| rest.to_owned())
 }
 

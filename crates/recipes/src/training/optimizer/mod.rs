@@ -140,3 +140,6 @@ pub(super) fn learning_rates(config: &Config, total_steps: u64) -> Result<Learni
     };
     Ok(LearningRates::Scheduled(scheduler))
 }
+
+#[cfg(test)]
+mod tests;
