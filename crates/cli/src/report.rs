@@ -41,6 +41,8 @@ pub fn facts(summary: &DataSummary, config: &Config) -> Vec<(String, String)> {
         ("validation rows", summary.validation.to_string()),
         ("test rows", summary.test.to_string()),
     ]
+    .into_iter()
+    .chain(summary.notes.iter().map(|note| ("note", note.clone())))
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .collect()
 }

@@ -262,7 +262,8 @@ pub fn variant(config: &Config) -> Variant {
     let usual = Layers::recipe(&config.recipe).and_then(Layers::unchecked).unwrap_or_default();
     let usual: BTreeMap<String, String> = usual.pairs().into_iter().collect();
     // These stand in fields of their own.
-    let own = ["model.name", "loss.name", "loss.smoothing", "loss.convention", "target.name", "schedule.name"];
+    let own =
+        ["model.name", "loss.name", "loss.smoothing", "loss.convention", "target.name", "schedule.name"];
     let settings = config
         .pairs()
         .into_iter()

@@ -1,8 +1,11 @@
 //! Files that are written whole or not at all, and logs that can be cut back to a known length.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
@@ -53,6 +56,21 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 /// [`Error::Io`] naming the path.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io(path, "reading"))
+}
+
+/// The bytes of a file, which may be gzip data; nothing that is read here plain begins like that.
+///
+/// # Errors
+/// [`Error::Format`] for damaged data.
+pub fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut buffer = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .read_to_end(&mut buffer)
+        .map_err(|error| Error::format(path, format!("the gzip data is damaged or truncated: {error}")))?;
+    Ok(Cow::Owned(buffer))
 }
 
 /// Makes a folder and those above it.

@@ -1,7 +1,7 @@
 //! What a field must offer to be trained and compared.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use candor::calibrators::TemperatureFit;
@@ -14,7 +14,7 @@ use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
-use crate::training::EpochLog;
+use crate::training::{EpochLog, description_key, read_metadata};
 
 /// A field: a kind of data with its models.
 pub trait Recipe: Send + Sync {
@@ -26,6 +26,18 @@ pub trait Recipe: Send + Sync {
     /// # Errors
     /// Data that cannot be read or split.
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>>;
+
+    /// Predictions of a finished run's model for other data: its test part, or all rows of a set without one.
+    ///
+    /// `description` is what the run wrote into its weights file, see [`describe`](crate::training::describe).
+    ///
+    /// # Errors
+    /// A recipe without such predictions, data that does not fit the model.
+    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+        let _ = (description, data);
+        let name = self.info().name;
+        Err(Error::format(weights, format!("runs of the recipe {name} cannot be asked about other data")))
+    }
 
     /// What this field has to say about finished runs, beyond what every classifier's report says.
     fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {
@@ -101,6 +113,9 @@ pub struct DataSummary {
     pub test: usize,
     /// Rows of each class in the training part.
     pub train_classes: Vec<usize>,
+    /// What was left out or is out of the ordinary, counted: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// How a run is watched, stopped and kept.
@@ -223,6 +238,24 @@ impl RunOutput {
             margins: Some(margins),
             findings: self.findings.clone(),
         })
+    }
+}
+
+/// Predictions of a finished run for other data; the run's weights file says which recipe it belongs to.
+///
+/// # Errors
+/// A folder without a finished run, and those of [`Recipe::predict`].
+pub fn predict(run: &Path, data: &str) -> Result<Predictions> {
+    let weights = run.join("model.safetensors");
+    let metadata = read_metadata(&weights)?;
+    let described =
+        ALL.iter().find_map(|recipe| Some((recipe, metadata.get(&description_key(recipe.info().name))?)));
+    match described {
+        Some((recipe, description)) => recipe.predict(&weights, description, data),
+        None => Err(Error::format(
+            &weights,
+            "does not say which model it belongs to; it was not written by a run",
+        )),
     }
 }
 

@@ -82,7 +82,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     }
     let summary = prepared.summary();
     let mut text = format!(
-        "{} on {}: {} training, {} validation, {} test rows, {} classes, {} seed{}\n\n",
+        "{} on {}: {} training, {} validation, {} test rows, {} classes, {} seed{}\n",
         first.model.name,
         summary.name,
         summary.train,
@@ -92,6 +92,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
         args.seeds,
         if args.seeds == 1 { "" } else { "s" }
     );
+    summary.notes.iter().for_each(|note| text.push_str(&paragraph(&format!("note: {note}"))));
+    text.push('\n');
     text.push_str(&people(&comparison));
     writeln!(text, "\nThe page to look at is {}", folder.join("report.html").display())?;
     print(&text)

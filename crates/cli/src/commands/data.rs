@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::{DataArgs, Global};
 use crate::output::{print, print_json};
-use crate::table::table;
+use crate::table::{paragraph, table};
 
 pub fn run(args: &DataArgs, global: &Global) -> Result<()> {
     match &args.path {
@@ -61,6 +61,7 @@ fn describe(path: &str, global: &Global) -> Result<()> {
                     summary.validation,
                     summary.test
                 );
+                summary.notes.iter().for_each(|note| text.push_str(&paragraph(&format!("note: {note}"))));
                 let rows: Vec<Vec<String>> = summary
                     .train_classes
                     .iter()

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use candor_recipes::predictions::write_parquet;
-use candor_recipes::vision::train::predict_with;
+use candor_recipes::recipe;
 use serde_json::json;
 
 use crate::args::{Global, PredictArgs};
 use crate::output::{print, print_json};
 
 pub fn run(args: &PredictArgs, global: &Global) -> Result<()> {
-    let predictions = predict_with(&args.run, &args.data)?;
+    let predictions = recipe::predict(&args.run, &args.data)?;
     write_parquet(&args.out, &predictions)?;
     let (rows, classes) = (predictions.labels.len(), predictions.scores.n_classes);
     if global.json {

@@ -165,7 +165,10 @@ impl<'a> Seen<'a> {
                 if let (Some(mine), Some(theirs)) = (after(variant), after(base))
                     && mine.ci.is_some_and(|[low, _]| low > 0.0)
                 {
-                    worse.push(format!("{:.3} against {:.3} at {}", mine.mean, theirs.mean, variant.smoothing));
+                    worse.push(format!(
+                        "{:.3} against {:.3} at {}",
+                        mine.mean, theirs.mean, variant.smoothing
+                    ));
                 }
                 Some(format!("{} (T = {temperature:.2})", variant.smoothing))
             })
@@ -296,15 +299,11 @@ impl<'a> Seen<'a> {
                 let floor =
                     Explanation::new(variant.smoothing, convention, self.context.classes).ok()?.loss_floor;
                 let loss = |of: &Variant| {
-                    let losses: Option<Vec<f64>> = self
-                        .runs
-                        .iter()
-                        .filter(|run| run.variant == *of)
-                        .map(|run| run.train_loss)
-                        .collect();
-                    losses.filter(|losses| !losses.is_empty()).map(|losses| {
-                        losses.iter().sum::<f64>() / losses.len() as f64
-                    })
+                    let losses: Option<Vec<f64>> =
+                        self.runs.iter().filter(|run| run.variant == *of).map(|run| run.train_loss).collect();
+                    losses
+                        .filter(|losses| !losses.is_empty())
+                        .map(|losses| losses.iter().sum::<f64>() / losses.len() as f64)
                 };
                 let (mine, theirs) = (loss(variant)?, loss(base)?);
                 // Only where the floor hides the order: higher as it is, lower without the floor.

@@ -9,6 +9,8 @@ mod class_weights;
 mod equivalences;
 mod explanation;
 mod row;
+mod self_training;
+pub mod stability;
 mod unsmooth;
 
 pub use binary::BinaryTheory;
@@ -19,4 +21,5 @@ pub use equivalences::{
 };
 pub use explanation::{Equivalent, Explanation};
 pub use row::{HESSIAN_BOUND, TargetTheory};
+pub use self_training::{damping_ratio, self_training_fixed_point};
 pub use unsmooth::{expected_underconfidence, unsmooth};

@@ -15,7 +15,7 @@ mod weights;
 
 pub use run_folder::RunFolder;
 pub use smoothing::Smoothing;
-pub use weights::{read_metadata, read_weights, write_weights};
+pub use weights::{describe, description_key, read_description, read_metadata, read_weights, write_weights};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,6 +6,8 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -95,6 +97,30 @@ impl ModuleVisitor for Reader {
             Err(error) => self.failed = Some(format!("{error:?}")),
         }
     }
+}
+
+/// The entry of a weights file that describes a model of this recipe.
+pub fn description_key(recipe: &str) -> String {
+    format!("candor.{recipe}")
+}
+
+/// What a weights file says about a model of this recipe, so that the model can be used without its run.
+///
+/// # Errors
+/// [`Error::Internal`] for a description that cannot be written as JSON.
+pub fn describe(recipe: &str, description: &impl Serialize) -> Result<BTreeMap<String, String>> {
+    let text = serde_json::to_string(description).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok([(description_key(recipe), text)].into())
+}
+
+/// Reads a description that [`describe`] wrote.
+///
+/// # Errors
+/// [`Error::Format`] for one of another kind.
+pub fn read_description<T: DeserializeOwned>(weights: &Path, description: &str) -> Result<T> {
+    serde_json::from_str(description).map_err(|error| {
+        Error::format(weights, format!("its description of the model cannot be read: {error}"))
+    })
 }
 
 /// Reads what a weights file says about itself.

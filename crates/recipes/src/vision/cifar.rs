@@ -4,12 +4,8 @@
 //! used), then 3,072 bytes of a 32x32 image, the planes red, green, blue one after the other. There is no
 //! header.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -181,7 +177,7 @@ fn read_part(folder: &Path, paths: &[PathBuf], kind: Kind) -> Result<Part> {
     let mut part = Part { pixels: Vec::new(), labels: Vec::new(), source: source.to_owned() };
     for path in paths {
         let bytes = files::read(path)?;
-        append(&mut part, path, &unpacked(path, &bytes)?, kind)?;
+        append(&mut part, path, &files::unpacked(path, &bytes)?, kind)?;
     }
     Ok(part)
 }
@@ -220,18 +216,6 @@ fn append(part: &mut Part, path: &Path, bytes: &[u8], kind: Kind) -> Result<()> 
         part.labels.extend(label.last().map(|class| i64::from(*class)));
     }
     Ok(())
-}
-
-/// The bytes of a file, which may be compressed; no label is as large as the first byte of gzip data.
-fn unpacked<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let mut buffer = Vec::new();
-    MultiGzDecoder::new(bytes)
-        .read_to_end(&mut buffer)
-        .map_err(|error| Error::format(path, format!("the gzip data is damaged or truncated: {error}")))?;
-    Ok(Cow::Owned(buffer))
 }
 
 /// One name a line; `None` without a file.

@@ -179,6 +179,7 @@ pub fn load(config: &DataConfig) -> Result<Split> {
         validation: validation.len(),
         test: test.len(),
         train_classes,
+        notes: Vec::new(),
     };
     Ok(Split {
         images: source.images,

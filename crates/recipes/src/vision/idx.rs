@@ -2,12 +2,10 @@
 //!
 //! Big-endian header: two zero bytes, the element type, the number of axes, then the size of each axis.
 
-use std::io::Read;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-
 use crate::error::{Error, Result};
+use crate::files;
 
 /// An array of bytes with its axes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,17 +18,7 @@ const UNSIGNED_BYTE: u8 = 0x08;
 
 /// Reads an array of unsigned bytes; `bytes` may be compressed.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<IdxArray> {
-    let unpacked;
-    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut buffer = Vec::new();
-        MultiGzDecoder::new(bytes).read_to_end(&mut buffer).map_err(|error| {
-            Error::format(path, format!("the gzip data is damaged or truncated: {error}"))
-        })?;
-        unpacked = buffer;
-        unpacked.as_slice()
-    } else {
-        bytes
-    };
+    let bytes = &files::unpacked(path, bytes)?[..];
     let bad = |problem: String| Error::format(path, problem);
     let Some((&[zero_a, zero_b, element, axes], rest)) = bytes.split_first_chunk::<4>() else {
         return Err(bad(format!("has {} bytes, too few for an IDX header", bytes.len())));

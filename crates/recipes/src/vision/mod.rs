@@ -9,8 +9,11 @@ mod idx;
 pub mod model;
 pub mod train;
 
+use std::path::Path;
+
 use crate::config::Config;
 use crate::error::Result;
+use crate::predictions::Predictions;
 use crate::recipe::{Prepared, Recipe, RecipeInfo};
 
 /// The recipe.
@@ -36,5 +39,9 @@ impl Recipe for Vision {
 
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>> {
         Ok(Box::new(train::PreparedVision::new(&config.data)?))
+    }
+
+    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+        train::predict_with(weights, description, data)
     }
 }

@@ -15,12 +15,10 @@ use crate::config::{Config, DataConfig, ModelConfig};
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
 use crate::recipe::{Control, DataSummary, Prepared, RunOutput};
-use crate::training::{self, Smoothing, Task, read_metadata, read_weights};
+use crate::training::{self, Smoothing, Task, describe, read_description, read_weights};
 
 /// Rows of a batch without gradients.
 const PREDICT_ROWS: usize = 500;
-/// The entry of a weights file that describes the model.
-const DESCRIPTION: &str = "candor.vision";
 
 /// What a weights file says about its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,8 +177,7 @@ impl<M: ImageModel> Task for VisionTask<'_, M> {
             normalisation: self.data.split.normalisation.clone(),
             class_names: self.data.split.summary.class_names.clone(),
         };
-        let text = serde_json::to_string(&description).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok([(DESCRIPTION.to_owned(), text)].into())
+        describe(&config.recipe, &description)
     }
 }
 
@@ -248,19 +245,12 @@ impl WithModel for Train<'_, '_> {
     }
 }
 
-/// Predictions of a finished run's model for a data set: its test part, or all rows of a set without one.
+/// Predictions of the described model for a data set: its test part, or all rows of a set without one.
 ///
 /// # Errors
-/// A folder without a finished vision run, data of another shape or with other classes.
-pub fn predict_with(run: &Path, data: &str) -> Result<Predictions> {
-    let weights = run.join("model.safetensors");
-    let metadata = read_metadata(&weights)?;
-    let text = metadata.get(DESCRIPTION).ok_or_else(|| {
-        Error::format(&weights, "does not say which model it belongs to; it was not written by a run")
-    })?;
-    let description: Description = serde_json::from_str(text).map_err(|error| {
-        Error::format(&weights, format!("its description of the model cannot be read: {error}"))
-    })?;
+/// Data of another shape or with other classes.
+pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+    let description: Description = read_description(weights, description)?;
     let images = data::load_for_prediction(data)?;
     if images.shape != description.shape.input {
         let problem = format!(
@@ -270,7 +260,7 @@ pub fn predict_with(run: &Path, data: &str) -> Result<Predictions> {
         return Err(Error::format(data, problem));
     }
     let device = Device::flex();
-    with_model(&description.model.name.clone(), Predict { weights: &weights, description, images, device })
+    with_model(&description.model.name.clone(), Predict { weights, description, images, device })
 }
 
 struct Predict<'a> {
