@@ -7,4 +7,7 @@ mod errors;
 mod evaluation;
 mod program;
 mod resume;
+mod semi_supervised;
+mod stability;
+mod tabular;
 mod training;

@@ -16,8 +16,6 @@ use crate::progress::Progress;
 use crate::report;
 use crate::table::{paragraph, short, table, with_sd};
 
-/// Strengths that are compared unless others are given.
-const DEFAULT_STRENGTHS: [&str; 4] = ["0", "0.05", "0.1", "0.2"];
 const COMPARISON: &str = "comparison.json";
 
 pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
@@ -25,10 +23,17 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let (layers, mut axes) = args.flags.layers(&args.recipe)?;
     let given = |key: &str| layers.has(key) || axes.iter().any(|axis| axis.key == key);
     // Other losses have strengths of their own, and a schedule brings its strengths with it.
-    if !given("loss.smoothing") && !given("loss.name") && !given("schedule.name") {
-        let values = DEFAULT_STRENGTHS.map(str::to_owned).to_vec();
-        axes.push(Axis { key: "loss.smoothing".to_owned(), values });
-    }
+    let own_strength = given("loss.name") || given("schedule.name");
+    let missing: Vec<Axis> = recipe
+        .axes()
+        .iter()
+        .filter(|(key, _)| !given(key) && !(own_strength && *key == "loss.smoothing"))
+        .map(|(key, values)| Axis {
+            key: (*key).to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        })
+        .collect();
+    axes.extend(missing);
     let configs = grid(&layers, &axes, args.seeds)?;
     let Some(first) = configs.first() else { return Ok(()) };
     let prepared = recipe.prepare(first)?;

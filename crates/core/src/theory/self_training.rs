@@ -104,9 +104,8 @@ mod tests {
             let mut z = vec![0.0; classes];
             z[1] = start;
             for _ in 0..20_000 {
-                for (z, g) in z.iter_mut().zip(gradient(&z.clone(), smoothed(alpha, classes))) {
-                    *z -= g;
-                }
+                let slope = gradient(&z, smoothed(alpha, classes));
+                z.iter_mut().zip(slope).for_each(|(z, g)| *z -= g);
             }
             let end = softmax(&z)[1];
             let wanted = self_training_fixed_point(alpha, Convention::OffClass, classes).unwrap();

@@ -2,7 +2,7 @@
 
 use super::cholesky::{Cholesky, dot};
 use super::points::Points;
-use crate::error::{Error, Result, check_len, check_range};
+use crate::error::{Result, check_classes, check_len, check_range};
 
 /// A learner `f(x) = Σ_i w_i(x) q_i` over the targets `q_i` of its training rows.
 ///
@@ -55,9 +55,10 @@ impl LinearSmoother {
     /// The weights `[n_queries, n_train]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless both have the same features; [`Error::OutOfRange`] for a parameter that is not
-    /// positive, more neighbours than rows or more than 4,096 rows for a ridge learner; [`Error::Singular`] for
-    /// a penalty that is too small for these inputs.
+    /// [`Error::Shape`](crate::Error::Shape) unless both have the same features;
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a parameter that is not positive, more neighbours than
+    /// rows or more than 4,096 rows for a ridge learner; [`Error::Singular`](crate::Error::Singular) for a penalty
+    /// that is too small for these inputs.
     pub fn weights(&self, train: Points<'_>, queries: Points<'_>) -> Result<Vec<f64>> {
         check_len("a query", train.width(), queries.width())?;
         let n = train.len();
@@ -111,6 +112,23 @@ impl LinearSmoother {
         Ok(weights)
     }
 
+    /// The scores `[n_queries, n_classes]`: weighted sums of targets `[n_train, n_classes]`.
+    ///
+    /// # Errors
+    /// As [`weights`](Self::weights), and [`Error::Shape`](crate::Error::Shape) unless there is one target row a
+    /// training row.
+    pub fn predict(
+        &self,
+        train: Points<'_>,
+        targets: &[f64],
+        n_classes: usize,
+        queries: Points<'_>,
+    ) -> Result<Vec<f64>> {
+        check_classes(n_classes)?;
+        check_len("the targets", train.len() * n_classes, targets.len())?;
+        Ok(weighted_sums(&self.weights(train, queries)?, targets, n_classes))
+    }
+
     /// An upper bound of `|w_j(x)|` over these queries that needs no solution: `1/n`, `1/k`, 1, and
     /// `κ(x)κ(x_j)/(nλ)` with `κ(x)² = k(x, x)` for the ridge learners.
     pub fn weight_bound(&self, train: Points<'_>, queries: Points<'_>, flipped: usize) -> f64 {
@@ -135,6 +153,18 @@ impl LinearSmoother {
     }
 }
 
+/// For each row of weights the sum of the target rows.
+pub(super) fn weighted_sums(weights: &[f64], targets: &[f64], n_classes: usize) -> Vec<f64> {
+    let n = targets.len() / n_classes;
+    let mut sums = vec![0.0; weights.len() / n * n_classes];
+    for (row, weights) in sums.chunks_exact_mut(n_classes).zip(weights.chunks_exact(n)) {
+        for (weight, target) in weights.iter().zip(targets.chunks_exact(n_classes)) {
+            row.iter_mut().zip(target).for_each(|(sum, q)| *sum += weight * q);
+        }
+    }
+    sums
+}
+
 fn positive(argument: &'static str, value: f64) -> Result<()> {
     check_range(argument, value, f64::MIN_POSITIVE, f64::MAX)
 }
@@ -150,6 +180,7 @@ fn exponent(a: &[f64], b: &[f64], bandwidth: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn points(values: &[f64]) -> Points<'_> {
         Points::new(values, 1).unwrap()

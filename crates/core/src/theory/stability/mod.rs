@@ -11,6 +11,7 @@ mod points;
 mod softmax_regression;
 
 pub use linear_smoother::LinearSmoother;
+use linear_smoother::weighted_sums;
 pub use points::Points;
 pub use softmax_regression::SoftmaxRegression;
 
@@ -112,12 +113,13 @@ impl<'a> FlipStudy<'a> {
     /// is none of these rows or classes.
     pub fn linear(&self, learner: LinearSmoother, flips: &[Flip]) -> Result<Vec<FlipEffect>> {
         let weights = learner.weights(self.points, self.queries)?;
-        let before = self.scores(&weights, &self.targets(None)?);
-        let size = flip_size(self.smoothing, self.convention, self.labels.n_classes())?;
+        let n_classes = self.labels.n_classes();
+        let before = weighted_sums(&weights, &self.targets(None)?, n_classes);
+        let size = flip_size(self.smoothing, self.convention, n_classes)?;
         flips
             .iter()
             .map(|&flip| {
-                let after = self.scores(&weights, &self.targets(Some(flip))?);
+                let after = weighted_sums(&weights, &self.targets(Some(flip))?, n_classes);
                 let bound = size * learner.weight_bound(self.points, self.queries, flip.row);
                 Ok(self.effect(flip, largest_change(&before, &after), bound, &before, &after))
             })
@@ -142,19 +144,6 @@ impl<'a> FlipStudy<'a> {
                 Ok(self.effect(flip, base.distance(&moved)?, bound, &before, &after))
             })
             .collect()
-    }
-
-    /// Scores `[n_queries, n_classes]` of a linear smoother.
-    fn scores(&self, weights: &[f64], targets: &[f64]) -> Vec<f64> {
-        let n_classes = self.labels.n_classes();
-        let mut scores = vec![0.0; self.queries.len() * n_classes];
-        for (row, weights) in scores.chunks_exact_mut(n_classes).zip(weights.chunks_exact(self.points.len()))
-        {
-            for (weight, target) in weights.iter().zip(targets.chunks_exact(n_classes)) {
-                row.iter_mut().zip(target).for_each(|(score, q)| *score += weight * q);
-            }
-        }
-        scores
     }
 
     fn effect(&self, flip: Flip, change: f64, bound: f64, before: &[f64], after: &[f64]) -> FlipEffect {
