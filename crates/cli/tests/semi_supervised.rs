@@ -25,7 +25,7 @@ fn the_rules_are_compared_with_their_confirmed_errors() {
         assert!((0.0..=1.0).contains(&figure(run, "pseudo_persistent")));
     }
     let confidence = |rule: &str| -> f64 {
-        let mine = runs.iter().filter(|run| run["variant"]["settings"]["pseudo"].as_str().unwrap_or("hard") == rule);
+        let mine = runs.iter().filter(|run| run["variant"]["settings"]["pseudo"].as_str() == Some(rule));
         mine.map(|run| figure(run, "pseudo_confidence_wrong")).sum::<f64>() / 2.0
     };
     // Smoothing puts its brake on confidence.
@@ -33,7 +33,9 @@ fn the_rules_are_compared_with_their_confirmed_errors() {
     let words = document["verdict"].to_string();
     assert!(words.contains("it damps them least") && words.contains("instead of 1"), "{words}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    for wanted in ["Rules of pseudo-labels", "Confirmation bias, round by round", "confirmed errors", "sharpened"] {
+    for wanted in
+        ["Rules of pseudo-labels", "Confirmation bias, round by round", "confirmed errors", "sharpened"]
+    {
         assert!(page.contains(wanted), "{wanted}");
     }
 }
@@ -41,8 +43,7 @@ fn the_rules_are_compared_with_their_confirmed_errors() {
 #[test]
 fn pseudo_labels_of_a_running_round_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        "train semi_supervised --data digits --pseudo sharpened --epochs 8 --rounds 2 --hidden 16 --checkpoint-steps 3 --quiet";
+    let settings = "train semi_supervised --data digits --pseudo sharpened --epochs 8 --rounds 2 --hidden 16 --checkpoint-steps 3 --quiet";
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = std::time::Instant::now();
     ok(&format!("{settings} --out {}", whole.display()));

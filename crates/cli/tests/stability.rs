@@ -7,7 +7,9 @@ use crate::program::{json, ok, refused};
 fn mean(document: &Value, metric: &str, model: &str, smoothing: f64) -> f64 {
     let rows = document["summary"].as_array().unwrap();
     let row = rows.iter().find(|row| {
-        row["metric"] == metric && row["variant"]["smoothing"] == smoothing && row["variant"]["model"] == model
+        row["metric"] == metric
+            && row["variant"]["smoothing"] == smoothing
+            && row["variant"]["model"] == model
     });
     row.unwrap_or_else(|| panic!("no {metric} of {model} at {smoothing}"))["mean"].as_f64().unwrap()
 }
@@ -36,7 +38,10 @@ fn every_learner_moves_as_the_theory_says() {
         assert!(mean(&document, "flip_change", "mlp", strength) > 0.0);
     }
     let words = document["verdict"].to_string();
-    assert!(words.contains("nothing becomes more stable") && words.contains("Every flip kept its bound"), "{words}");
+    assert!(
+        words.contains("nothing becomes more stable") && words.contains("Every flip kept its bound"),
+        "{words}"
+    );
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("One flipped label") && page.contains("beside what it cannot exceed"));
 }

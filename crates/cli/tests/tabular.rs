@@ -94,13 +94,14 @@ fn a_table_of_ones_own_trains_predicts_and_resumes() {
     assert!(document["figures"]["test"]["metrics"]["accuracy"]["value"].as_f64().unwrap() > 0.7);
     // The same rows through the saved model give the same figures.
     let predicted = path("p.parquet").display().to_string();
-    ok(&format!("predict {} --data {} --out {predicted}", path("run").display(), path("t_test.csv").display()));
+    ok(&format!(
+        "predict {} --data {} --out {predicted}",
+        path("run").display(),
+        path("t_test.csv").display()
+    ));
     let figures = |file: &str| json(&format!("eval {file}"))["metrics"].clone();
     assert_eq!(figures(&predicted), figures(&path("run/predictions.parquet").display().to_string()));
-    let described = json(&format!(
-        "compare {settings} --seeds 1 --quiet --out {}",
-        path("c").display()
-    ));
+    let described = json(&format!("compare {settings} --seeds 1 --quiet --out {}", path("c").display()));
     assert_eq!(described["runs"].as_array().unwrap().len(), 1);
 }
 
@@ -116,7 +117,10 @@ fn tables_that_do_not_fit_are_refused_in_words() {
     write_table(&whole, 0..60, "");
     let whole = whole.display().to_string();
     let ask = |path: &str, more: &str| {
-        refused(&format!("train tabular --data {path} {more} --quiet --out {}", folder.path().join("x").display()))
+        refused(&format!(
+            "train tabular --data {path} {more} --quiet --out {}",
+            folder.path().join("x").display()
+        ))
     };
     assert!(ask(&whole, "").contains("--target-column"));
     assert!(ask(&whole, "--target-column incom").contains("did you mean \"income\""));
@@ -125,7 +129,9 @@ fn tables_that_do_not_fit_are_refused_in_words() {
     assert!(ask(&write("empty.csv", ""), "--target-column y").contains("is empty"));
     assert!(ask(&write("ragged.csv", "x,y\n1,0\n2\n"), "--target-column y").contains("line: 3"));
     let one_class: String = (0..30).map(|i| format!("{i},1\n")).collect();
-    assert!(ask(&write("one.csv", &format!("x,y\n{one_class}")), "--target-column y").contains("one class only"));
+    assert!(
+        ask(&write("one.csv", &format!("x,y\n{one_class}")), "--target-column y").contains("one class only")
+    );
     let one_group: String = (0..30).map(|i| format!("{i},{},g\n", i % 2)).collect();
     let path = write("group.csv", &format!("x,y,g\n{one_group}"));
     assert!(ask(&path, "--target-column y --group-column g").contains("one group only"));
@@ -133,7 +139,10 @@ fn tables_that_do_not_fit_are_refused_in_words() {
     text.push_str("much,1\n");
     let path = write("text.csv", &format!("x,y\n{text}"));
     let message = ask(&path, "--target-column y --validation none --test last:5");
-    assert!(message.contains("row 50, column \"x\": \"much\"") && message.contains("--categorical x"), "{message}");
+    assert!(
+        message.contains("row 50, column \"x\": \"much\"") && message.contains("--categorical x"),
+        "{message}"
+    );
     write("pair.csv", "x,y\n1,a\n2,b\n3,a\n4,b\n");
     write("pair_test.csv", "x,y\n1,a\n2,c\n");
     let path = folder.path().join("pair.csv").display().to_string();

@@ -52,6 +52,26 @@ impl Spread {
 }
 
 impl Setting<'_> {
+    /// What tells a setting from the others: model and further settings where they differ, and the strength if it
+    /// is asked for.
+    pub fn label(&self, all: &[Setting<'_>], strength: bool) -> String {
+        let mine = self.variant;
+        let mut words = Vec::new();
+        if all.iter().any(|other| other.variant.model != mine.model) {
+            words.push(mine.model.clone());
+        }
+        for (key, value) in &mine.settings {
+            if all.iter().any(|other| other.variant.settings.get(key) != Some(value)) {
+                // The recipe's own choice needs no name.
+                words.push(if key == "pseudo" { value.clone() } else { format!("{key}={value}") });
+            }
+        }
+        if strength {
+            words.push(mine.smoothing.to_string());
+        }
+        words.join(" ")
+    }
+
     /// A figure over the seeds; `None` unless every run has it.
     pub fn spread(&self, metric: &str) -> Option<Spread> {
         let values: Option<Vec<f64>> =

@@ -45,28 +45,16 @@ pub(super) fn conclude(runs: &[FinishedRun]) -> Conclusion {
     }
 }
 
-/// What distinguishes a setting: its rule and whatever else differs.
+/// The rule and whatever else differs.
 fn label(setting: &Setting<'_>, all: &[Setting<'_>]) -> String {
-    let rule = setting.runs.first().map_or(String::new(), |run| run.config.semi.pseudo.clone());
-    let differs = |key: &str| {
-        all.iter().any(|other| other.variant.settings.get(key) != setting.variant.settings.get(key))
-    };
-    let mut words = vec![rule];
-    if all.iter().any(|other| other.variant.model != setting.variant.model) {
-        words.push(setting.variant.model.clone());
+    let smoothed = all.iter().any(|other| other.variant.smoothing != setting.variant.smoothing);
+    let label = setting.label(all, smoothed);
+    // A setting alone, or with equal rules, still has one.
+    if label.is_empty() {
+        setting.runs.first().map_or(label, |run| run.config.semi.pseudo.clone())
+    } else {
+        label
     }
-    if all.iter().any(|other| other.variant.smoothing != setting.variant.smoothing) {
-        words.push(format!("smoothing={}", setting.variant.smoothing));
-    }
-    words.extend(
-        setting
-            .variant
-            .settings
-            .iter()
-            .filter(|(key, _)| *key != "pseudo" && differs(key))
-            .map(|(key, value)| format!("{key}={value}")),
-    );
-    words.join(" ")
 }
 
 /// Wrong pseudo-labels from the first round to the end.

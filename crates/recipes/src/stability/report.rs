@@ -56,10 +56,29 @@ fn ratio(setting: &Setting<'_>, all: &[Setting<'_>]) -> Option<f64> {
     Some(setting.mean("flip_change")? / plain.mean("flip_change")?)
 }
 
-fn label(setting: &Setting<'_>) -> String {
-    let others: Vec<String> =
-        setting.variant.settings.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-    format!("{}{}", setting.variant.model, others.concat())
+/// The learner and whatever else differs but the strength.
+fn label(setting: &Setting<'_>, all: &[Setting<'_>]) -> String {
+    let label = setting.label(all, false);
+    if label.starts_with(&setting.variant.model) {
+        label
+    } else {
+        format!("{} {label}", setting.variant.model)
+    }
+}
+
+/// The learners in order, each once.
+fn learners<'s, 'a: 's>(
+    settings: impl IntoIterator<Item = &'s Setting<'a>>,
+    all: &[Setting<'_>],
+) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for setting in settings {
+        let name = label(setting, all);
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
 }
 
 fn is_linear(setting: &Setting<'_>) -> bool {
@@ -79,8 +98,7 @@ fn linear(settings: &[Setting<'_>]) -> Option<String> {
     if found.is_empty() {
         return None;
     }
-    let mut learners: Vec<String> = found.iter().map(|(setting, _)| label(setting)).collect();
-    learners.dedup();
+    let learners = learners(found.iter().map(|(setting, _)| *setting), settings);
     let off = found.iter().map(|(setting, ratio)| (ratio - flip_size(setting)).abs()).fold(0.0, f64::max);
     let changed = found.iter().any(|(setting, _)| {
         let plain = baseline(settings, setting.variant).and_then(|plain| plain.mean("flip_decisions"));
@@ -169,7 +187,7 @@ fn table(settings: &[Setting<'_>]) -> Table {
         .map(|setting| {
             let number = |value: f64, decimals: usize| Cell::number(format!("{value:.decimals$}"), value);
             let mut cells = vec![
-                Cell::text(label(setting)),
+                Cell::text(label(setting, settings)),
                 Cell::number(setting.variant.smoothing.to_string(), setting.variant.smoothing),
                 ratio(setting, settings).map_or(Cell::text("-"), |ratio| number(ratio, 4)),
                 number(flip_size(setting), 4),
@@ -192,8 +210,7 @@ fn table(settings: &[Setting<'_>]) -> Table {
 
 /// Change against bound, one panel a learner, each point a flip.
 fn picture(settings: &[Setting<'_>]) -> Option<Figure> {
-    let mut learners: Vec<String> = settings.iter().map(label).collect();
-    learners.dedup();
+    let learners = learners(settings, settings);
     let mut strengths: Vec<String> = Vec::new();
     for setting in settings {
         let strength = setting.variant.smoothing.to_string();
@@ -205,7 +222,7 @@ fn picture(settings: &[Setting<'_>]) -> Option<Figure> {
         .iter()
         .filter_map(|learner| {
             let mine: Vec<&Setting<'_>> =
-                settings.iter().filter(|setting| label(setting) == *learner).collect();
+                settings.iter().filter(|setting| label(setting, settings) == *learner).collect();
             panel(learner, &mine, &strengths)
         })
         .collect();

@@ -11,7 +11,9 @@ use crate::predictions::{Predictions, Values};
 use crate::recipe::Findings;
 
 /// Thresholds of the curve are these steps apart.
-pub(super) const THRESHOLD_STEPS: usize = 100;
+const THRESHOLD_STEPS: usize = 100;
+/// Groups with fewer test rows are shown, but enter no gap: what they score is mostly chance.
+pub(super) const LEAST_ROWS: u64 = 30;
 
 /// What is counted and summed of the rows of a group.
 struct Tally {
@@ -62,12 +64,14 @@ impl Tally {
 /// groups less its smallest.
 ///
 /// A row is decided positive if the positive class is its most probable one (for two classes: above ½). Figures
-/// that a group cannot have, such as a true positive rate without positives, are left out.
+/// that a group cannot have, such as a true positive rate without positives, are left out; so are groups of fewer
+/// than `least` rows in all gaps.
 pub(super) fn findings(
     predictions: &Predictions,
     positive: usize,
     groups: &Groups,
     of: &[usize],
+    least: u64,
 ) -> Result<Findings> {
     let options = EvaluationOptions { intervals: false, ..EvaluationOptions::default() };
     let mut tallies = groups.names.iter().map(|_| Tally::new(options)).collect::<Result<Vec<Tally>>>()?;
@@ -113,9 +117,14 @@ pub(super) fn findings(
         for (figure, value) in figures {
             let Some(value) = value else { continue };
             metrics.insert(format!("{figure}[{name}]"), value);
+            if tally.score.count() < least {
+                continue;
+            }
             by_group.entry(figure).or_default().push(value);
         }
     }
+    let present: Vec<(&str, &Tally)> =
+        present.into_iter().filter(|(_, tally)| tally.score.count() >= least).collect();
     let range = |figure: &str| -> Option<(f64, f64)> {
         let values = by_group.get(figure).filter(|values| values.len() > 1)?;
         let ends = values
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn the_gaps_of_eight_rows_by_hand() {
         let rows = [(0.9, 1), (0.6, 1), (0.4, 0), (0.7, 0), (0.2, 1), (0.3, 0), (0.8, 1), (0.1, 0)];
-        let found = findings(&predicted(&rows), 1, &groups(), &[0, 0, 0, 0, 1, 1, 1, 1]).unwrap();
+        let found = findings(&predicted(&rows), 1, &groups(), &[0, 0, 0, 0, 1, 1, 1, 1], 1).unwrap();
         let value = |name: &str| found.metrics[name];
         let close =
             |name: &str, wanted: f64| assert!((value(name) - wanted).abs() < 1e-6, "{name}: {}", value(name));
@@ -228,9 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn small_groups_are_shown_but_enter_no_gap() {
+        let rows = [(0.9, 1), (0.8, 1), (0.7, 0), (0.1, 0), (0.2, 0)];
+        let found = findings(&predicted(&rows), 1, &groups(), &[0, 0, 1, 1, 2], 2).unwrap();
+        assert!((found.metrics["score[empty]"] - 0.2).abs() < 1e-6);
+        assert!((found.metrics["score_gap"] - 0.45).abs() < 1e-6, "{}", found.metrics["score_gap"]);
+        let alone = findings(&predicted(&rows), 1, &groups(), &[0, 0, 0, 0, 1], 2).unwrap();
+        assert!(!alone.metrics.contains_key("score_gap"));
+    }
+
+    #[test]
     fn a_group_without_positives_has_no_true_positive_rate() {
         let rows = [(0.9, 1), (0.2, 0), (0.3, 0), (0.6, 0)];
-        let found = findings(&predicted(&rows), 1, &groups(), &[0, 0, 1, 1]).unwrap();
+        let found = findings(&predicted(&rows), 1, &groups(), &[0, 0, 1, 1], 1).unwrap();
         assert!(!found.metrics.contains_key("equal_opportunity_gap"));
         assert!((found.metrics["equalised_odds_gap"] - 0.5).abs() < 1e-12);
     }
@@ -239,7 +258,7 @@ mod tests {
     fn the_interval_of_a_gap_is_that_of_two_independent_means() {
         let rows: Vec<(f64, i64)> = (0..200).map(|i| (if i % 2 == 0 { 0.3 } else { 0.7 }, 0)).collect();
         let of: Vec<usize> = (0..200).map(|i| usize::from(i < 100)).collect();
-        let half = findings(&predicted(&rows), 1, &groups(), &of).unwrap().metrics["score_gap_half"];
+        let half = findings(&predicted(&rows), 1, &groups(), &of, 1).unwrap().metrics["score_gap_half"];
         // sd of ±0.2 with n-1 below: 0.2·√(100/99); two means of 100 rows.
         let wanted = 1.96 * (2.0 * 0.04 * (100.0 / 99.0) / 100.0f64).sqrt();
         assert!((half - wanted).abs() < 1e-6, "{half} {wanted}");

@@ -35,7 +35,7 @@ const INFO: RecipeInfo = RecipeInfo {
         ("data.path", data::GENERATED),
         ("model.name", "logistic"),
         ("model.hidden", "64"),
-        ("optimizer.lr", "0.01"),
+        ("optimizer.lr", "0.03"),
         ("lr_schedule.name", "cosine"),
         ("training.epochs", "20"),
         ("training.batch_size", "256"),

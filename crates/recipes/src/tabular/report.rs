@@ -4,6 +4,7 @@
 use candor::report::Warning;
 use candor::report::page::{Cell, Figure, Heading, Row, Table};
 
+use super::fairness::LEAST_ROWS;
 use crate::comparison::FinishedRun;
 use crate::conclusions::{Line, Setting, Spread, baseline, figure, legend, lines, list, settings};
 use crate::recipe::Conclusion;
@@ -91,7 +92,7 @@ pub(super) fn conclude(runs: &[FinishedRun]) -> Conclusion {
     verdict.extend(score_sentence(&pairs));
     verdict.extend(decision_sentence(&pairs));
     verdict.extend(threshold_sentence(&pairs));
-    let message = "label smoothing moves every score towards the middle, so gaps between mean scores shrink by 1 − α by arithmetic alone; decisions at ½ stay what they were. Compare decisions and errors, and use a method made for fairness if a gap must close";
+    let message = "gaps between mean scores shrink by 1 − α by arithmetic alone, as every score moves towards the middle, and nobody is decided differently: compare decisions and errors by group, and use a method made for fairness where a gap must close";
     let warnings = if pairs.is_empty() {
         Vec::new()
     } else {
@@ -120,7 +121,17 @@ fn groups_sentence(settings: &[Setting<'_>]) -> String {
     let column = settings.first().and_then(|setting| Some(&setting.runs.first()?.config.data.group_column));
     let by =
         column.filter(|column| !column.is_empty()).map_or(String::new(), |column| format!(" by {column}"));
-    format!("Groups{by}: {}.", list(&names))
+    let small: Vec<String> = settings.first().map_or(Vec::new(), |setting| {
+        let few =
+            |name: &String| setting.mean(&format!("rows[{name}]")).is_some_and(|n| n < LEAST_ROWS as f64);
+        names.iter().filter(|name| few(name)).cloned().collect()
+    });
+    let left_out = if small.is_empty() {
+        String::new()
+    } else {
+        format!(" With fewer than {LEAST_ROWS} test rows, {} enter no gap.", list(&small))
+    };
+    format!("Groups{by}: {}.{left_out}", list(&names))
 }
 
 fn score_sentence(pairs: &[Pair<'_, '_>]) -> Option<String> {
@@ -176,7 +187,7 @@ fn decision_sentence(pairs: &[Pair<'_, '_>]) -> Option<String> {
         )
     } else {
         format!(
-            "The gap of decisions is {before:.4} without smoothing (± {half:.4} over the test rows) and {}; at {} it moved by more than that, which the smoothed target alone does not do: the models differ otherwise.",
+            "The gap of decisions is {before:.4} without smoothing (± {half:.4} over the test rows) and {}; at {} it moved by more than that, which smoothed targets alone do not do: a model that cannot represent the smoothed probabilities decides a little differently.",
             list(&parts),
             list(&moved)
         )
@@ -220,15 +231,6 @@ fn threshold_sentence(pairs: &[Pair<'_, '_>]) -> Option<String> {
     ))
 }
 
-/// What distinguishes a setting from others, in a cell.
-fn label(setting: &Setting<'_>, all: &[Setting<'_>]) -> String {
-    let models = all.iter().any(|other| other.variant.model != setting.variant.model);
-    let model = if models { format!("{} ", setting.variant.model) } else { String::new() };
-    let others: Vec<String> =
-        setting.variant.settings.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-    format!("{model}{}{}", setting.variant.smoothing, others.concat())
-}
-
 fn gaps_table(settings: &[Setting<'_>], pairs: &[Pair<'_, '_>]) -> Table {
     let mut headings = vec![Heading::new("smoothing", "the strength α")];
     headings.push(Heading::new(
@@ -242,7 +244,7 @@ fn gaps_table(settings: &[Setting<'_>], pairs: &[Pair<'_, '_>]) -> Table {
         .map(|setting| {
             let pair = pairs.iter().find(|pair| pair.smoothed.variant == setting.variant);
             let ratio = pair.and_then(Pair::ratio);
-            let mut cells = vec![Cell::number(label(setting, settings), setting.variant.smoothing)];
+            let mut cells = vec![Cell::number(setting.label(settings, true), setting.variant.smoothing)];
             cells.push(ratio.map_or(Cell::text("-"), |(ratio, half)| {
                 Cell::number(format!("{ratio:.3} ± {half:.3}"), ratio)
             }));
@@ -271,7 +273,7 @@ fn groups_table(settings: &[Setting<'_>]) -> Table {
         .flat_map(|setting| group_names(setting).into_iter().map(move |group| (setting, group)))
         .map(|(setting, group)| {
             let mut cells = vec![
-                Cell::number(label(setting, settings), setting.variant.smoothing),
+                Cell::number(setting.label(settings, true), setting.variant.smoothing),
                 Cell::text(group.clone()),
             ];
             cells.extend(BY_GROUP.iter().map(|(figure, _)| {

@@ -74,7 +74,8 @@ impl Task for TabularTask<'_> {
     fn findings(&self, model: &Mlp, _: &[EpochLog], device: &Device) -> Result<Findings> {
         let Some(groups) = &self.0.groups else { return Ok(Findings::default()) };
         let of: Vec<usize> = self.0.dataset.parts.test.iter().map(|&row| groups.of[row]).collect();
-        fairness::findings(&self.predict_test(model, device)?, self.0.positive, groups, &of)
+        let predictions = self.predict_test(model, device)?;
+        fairness::findings(&predictions, self.0.positive, groups, &of, fairness::LEAST_ROWS)
     }
 
     fn metadata(&self, config: &Config) -> Result<BTreeMap<String, String>> {
