@@ -241,14 +241,16 @@ fn picture(settings: &[Setting<'_>]) -> Option<Figure> {
 }
 
 fn panel(learner: &str, settings: &[&Setting<'_>], strengths: &[String]) -> Option<Panel> {
-    let (mut layers, mut all, mut described) = (Vec::new(), vec![0.0], Vec::new());
+    let (mut layers, mut described) = (Vec::new(), Vec::new());
+    let (mut bounds, mut changes) = (vec![0.0], vec![0.0]);
     for setting in settings {
         let strength = setting.variant.smoothing.to_string();
         let series = strengths.iter().position(|known| *known == strength).unwrap_or(0);
         let flips = setting.runs.iter().filter_map(|run| run.figures.findings.points.get("flips")).flatten();
         let points: Vec<Point> = flips
             .map(|(bound, change)| {
-                all.extend([*bound, *change]);
+                bounds.push(*bound);
+                changes.push(*change);
                 let note = format!("smoothing {strength}: change {change:.5}, bound {bound:.5}");
                 Point { x: *bound, y: *change, bar: None, note }
             })
@@ -262,10 +264,11 @@ fn panel(learner: &str, settings: &[&Setting<'_>], strengths: &[String]) -> Opti
     if described.is_empty() {
         return None;
     }
-    let x = Axis::fitting("bound", &all, 4);
-    let line = vec![(0.0, 0.0), (x.high, x.high)];
+    // Each axis has its own range: a loose bound would press all points to the ground.
+    let (x, y) = (Axis::fitting("bound", &bounds, 4), Axis::fitting("change", &changes, 4));
+    let end = x.high.min(y.high);
+    let line = vec![(0.0, 0.0), (end, end)];
     layers.insert(0, Layer::Line { paint: Paint::solid(Role::Muted).dashed(), points: line });
-    let y = Axis { label: "change".to_owned(), ..x.clone() };
     Some(Panel {
         title: learner.to_owned(),
         description: format!("{}.", described.join("; ")),
