@@ -9,5 +9,8 @@ mod evaluation;
 mod inputs;
 mod program;
 mod resume;
+mod semi_supervised;
+mod stability;
+mod tabular;
 mod training;
 mod vision;

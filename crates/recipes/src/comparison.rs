@@ -264,13 +264,16 @@ pub fn variant(config: &Config) -> Variant {
     // These stand in fields of their own.
     let own =
         ["model.name", "loss.name", "loss.smoothing", "loss.convention", "target.name", "schedule.name"];
+    // What a recipe's comparisons vary is told even where it is the default.
+    let varied = crate::recipe::by_name(&config.recipe).map_or(&[][..], |recipe| recipe.axes());
     let settings = config
         .pairs()
         .into_iter()
         .filter(|(path, value)| {
             // Students are told apart by all that concerns their teacher.
             let taught = path.starts_with("distillation.") && !config.distillation.teacher.is_empty();
-            !own.contains(&path.as_str()) && (taught || usual.get(path) != Some(value))
+            let shown = taught || varied.iter().any(|(key, _)| key == path) || usual.get(path) != Some(value);
+            shown && !own.contains(&path.as_str())
         })
         .filter_map(|(path, value)| match keys::find(&path) {
             Some(key) => key.axis.then(|| (key.flag().replace('-', "_"), value)),

@@ -6,13 +6,18 @@
 
 pub mod bench;
 pub mod comparison;
+mod conclusions;
 pub mod config;
+pub mod dataset;
 mod error;
 pub mod files;
 pub mod graph;
 pub mod predictions;
 pub mod recipe;
+pub mod semi_supervised;
 pub mod soft_targets;
+pub mod stability;
+pub mod tabular;
 pub mod training;
 pub mod vision;
 

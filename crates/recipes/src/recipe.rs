@@ -39,6 +39,11 @@ pub trait Recipe: Send + Sync {
         Err(Error::format(weights, format!("runs of the recipe {name} cannot be asked about other data")))
     }
 
+    /// What `compare` varies unless told otherwise: keys with their values.
+    fn axes(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        &[("loss.smoothing", &["0", "0.05", "0.1", "0.2"])]
+    }
+
     /// What this field has to say about finished runs, beyond what every classifier's report says.
     fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {
         let _ = runs;
@@ -260,7 +265,13 @@ pub fn predict(run: &Path, data: &str) -> Result<Predictions> {
 }
 
 /// Every recipe, in the order of `candor list`.
-pub const ALL: &[&dyn Recipe] = &[&crate::vision::Vision, &crate::graph::Graph];
+pub const ALL: &[&dyn Recipe] = &[
+    &crate::vision::Vision,
+    &crate::tabular::TabularRecipe,
+    &crate::graph::Graph,
+    &crate::semi_supervised::SemiSupervised,
+    &crate::stability::Stability,
+];
 
 /// The recipe of this name.
 ///

@@ -16,8 +16,6 @@ use crate::progress::Progress;
 use crate::report;
 use crate::table::{paragraph, short, table, with_sd};
 
-/// Strengths that are compared unless others are given.
-const DEFAULT_STRENGTHS: [&str; 4] = ["0", "0.05", "0.1", "0.2"];
 const COMPARISON: &str = "comparison.json";
 
 pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
@@ -26,11 +24,17 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let given = |key: &str| layers.has(key) || axes.iter().any(|axis| axis.key == key);
     // Other losses have strengths of their own, a schedule brings its strengths with it, and students are compared
     // by their teachers.
-    let own_strengths = ["loss.smoothing", "loss.name", "schedule.name", "distillation.teacher"];
-    if !own_strengths.into_iter().any(given) {
-        let values = DEFAULT_STRENGTHS.map(str::to_owned).to_vec();
-        axes.push(Axis { key: "loss.smoothing".to_owned(), values });
-    }
+    let own_strength = ["loss.name", "schedule.name", "distillation.teacher"].into_iter().any(given);
+    let missing: Vec<Axis> = recipe
+        .axes()
+        .iter()
+        .filter(|(key, _)| !given(key) && !(own_strength && *key == "loss.smoothing"))
+        .map(|(key, values)| Axis {
+            key: (*key).to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        })
+        .collect();
+    axes.extend(missing);
     let configs = grid(&layers, &axes, args.seeds)?;
     let Some(first) = configs.first() else { return Ok(()) };
     let prepared = recipe.prepare(first)?;

@@ -38,7 +38,7 @@ fn embedded(global: &Global) -> Result<()> {
 }
 
 fn describe(path: &str, global: &Global) -> Result<()> {
-    // The recipes are asked in order; the first error stands if none can read it.
+    // The recipes are asked in order; the first error stands if none can read it, or that of a missing setting.
     let mut first_error = None;
     for recipe in recipe::ALL {
         let mut layers = Layers::recipe(recipe.info().name)?;
@@ -74,7 +74,12 @@ fn describe(path: &str, global: &Global) -> Result<()> {
                 text.push_str(&table(&["class", "training rows"], &rows));
                 return print(&text);
             }
-            Err(error) => first_error = first_error.or(Some(error)),
+            // A recipe that read the data and misses a setting knows more of it than one that could not read it.
+            Err(error) => {
+                if first_error.is_none() || matches!(error, candor_recipes::Error::Config { .. }) {
+                    first_error = Some(error);
+                }
+            }
         }
     }
     match first_error {

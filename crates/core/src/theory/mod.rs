@@ -19,6 +19,8 @@ mod mutual_information;
 mod row;
 mod row_report;
 mod rule_report;
+mod self_training;
+pub mod stability;
 mod template_plane;
 mod unsmooth;
 
@@ -36,5 +38,6 @@ pub use mutual_information::mutual_information;
 pub use row::{HESSIAN_BOUND, TargetTheory};
 pub use row_report::{RowReport, SigmoidReport};
 pub use rule_report::{ReportOptions, RuleReport};
+pub use self_training::{damping_ratio, self_training_fixed_point};
 pub use template_plane::TemplatePlane;
 pub use unsmooth::{expected_underconfidence, unsmooth};

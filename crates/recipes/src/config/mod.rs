@@ -46,6 +46,10 @@ pub struct Config {
     pub lr_schedule: LrScheduleConfig,
     /// How long and in what batches.
     pub training: TrainingConfig,
+    /// How unlabelled rows are used (`semi_supervised`).
+    pub semi: SemiConfig,
+    /// What a flipped label is tried on (`stability`).
+    pub stability: StabilityConfig,
 }
 
 /// Which data, and how it is split.
@@ -72,6 +76,20 @@ pub struct DataConfig {
     pub noise_parts: String,
     /// File with labels for the training rows: class indices, votes or probabilities; empty for the set's own.
     pub label_file: String,
+    /// Column of a table that is predicted.
+    pub target_column: String,
+    /// The class whose probability is the score of a row, for fairness; the last in order if empty.
+    pub positive: String,
+    /// Column of a table with the groups that are compared; none if empty.
+    pub group_column: String,
+    /// Whether the group column is also a feature.
+    pub group_feature: bool,
+    /// Columns of a table that are features, separated by commas; all others than target and group if empty.
+    pub columns: String,
+    /// Columns of a table that are left out, separated by commas.
+    pub drop: String,
+    /// Columns of a table whose numbers are names, separated by commas.
+    pub categorical: String,
 }
 
 /// Which teacher a model learns from beside the labels, and how.
@@ -228,6 +246,63 @@ pub struct TrainingConfig {
     pub telemetry: bool,
 }
 
+/// How unlabelled rows are used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SemiConfig {
+    /// Training rows that keep their labels, drawn with the classes in proportion.
+    pub labels: usize,
+    /// What becomes of a prediction: `hard`, `smoothed`, `adaptive`, `sharpened` or `threshold`.
+    pub pseudo: String,
+    /// Rounds of pseudo-labels after the labelled rows alone.
+    pub rounds: usize,
+    /// Weight of the pseudo-labelled rows' mean loss beside that of the labelled rows.
+    pub pseudo_weight: f64,
+    /// Strength of `smoothed`, and greatest strength of `adaptive`.
+    pub pseudo_smoothing: f64,
+    /// How fast the strength of `adaptive` falls with confidence.
+    pub pseudo_gamma: f64,
+    /// Temperature of `sharpened`.
+    pub pseudo_temperature: f64,
+    /// Least confidence of `threshold`.
+    pub threshold: f64,
+}
+
+/// What a flipped label is tried on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StabilityConfig {
+    /// Labels that are flipped, one at a time.
+    pub flips: usize,
+    /// Penalty λ of the ridge learners and of softmax regression.
+    pub lambda: f64,
+    /// Neighbours of `knn`.
+    pub neighbours: usize,
+    /// Standard deviation of the kernels, in units of the inputs.
+    pub bandwidth: f64,
+}
+
+impl Default for SemiConfig {
+    fn default() -> Self {
+        Self {
+            labels: 40,
+            pseudo: "hard".to_owned(),
+            rounds: 5,
+            pseudo_weight: 1.0,
+            pseudo_smoothing: 0.1,
+            pseudo_gamma: 1.0,
+            pseudo_temperature: 0.5,
+            threshold: 0.95,
+        }
+    }
+}
+
+impl Default for StabilityConfig {
+    fn default() -> Self {
+        Self { flips: 20, lambda: 0.01, neighbours: 5, bandwidth: 1.0 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -242,6 +317,8 @@ impl Default for Config {
             optimizer: OptimizerConfig::default(),
             lr_schedule: LrScheduleConfig::default(),
             training: TrainingConfig::default(),
+            semi: SemiConfig::default(),
+            stability: StabilityConfig::default(),
         }
     }
 }
@@ -259,6 +336,13 @@ impl Default for DataConfig {
             noise: "none".to_owned(),
             noise_parts: "train".to_owned(),
             label_file: String::new(),
+            target_column: String::new(),
+            positive: String::new(),
+            group_column: String::new(),
+            group_feature: false,
+            columns: String::new(),
+            drop: String::new(),
+            categorical: String::new(),
         }
     }
 }
@@ -370,6 +454,17 @@ impl Config {
         number("lr_schedule.final_factor", self.lr_schedule.final_factor, 0.0, 1.0)?;
         number("lr_schedule.gamma", self.lr_schedule.gamma, f64::MIN_POSITIVE, 1.0)?;
         self.make_loss()?;
+        count("semi.labels", self.semi.labels, 1)?;
+        count("semi.rounds", self.semi.rounds, 0)?;
+        number("semi.pseudo_weight", self.semi.pseudo_weight, 0.0, 1e6)?;
+        number("semi.pseudo_smoothing", self.semi.pseudo_smoothing, 0.0, 1.0)?;
+        number("semi.pseudo_gamma", self.semi.pseudo_gamma, 0.0, 100.0)?;
+        number("semi.pseudo_temperature", self.semi.pseudo_temperature, 1e-3, 1.0)?;
+        number("semi.threshold", self.semi.threshold, 0.0, 1.0)?;
+        count("stability.flips", self.stability.flips, 1)?;
+        count("stability.neighbours", self.stability.neighbours, 1)?;
+        number("stability.lambda", self.stability.lambda, 1e-9, 1e9)?;
+        number("stability.bandwidth", self.stability.bandwidth, f64::MIN_POSITIVE, 1e9)?;
         // The largest legal strength depends on the number of classes; this is the range of all of them.
         if !(0.0..=1.0).contains(&self.loss.smoothing) {
             return Err(Error::config("loss.smoothing", self.loss.smoothing, "must be between 0 and 1"));

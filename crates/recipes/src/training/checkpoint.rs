@@ -59,6 +59,8 @@ pub(super) struct LogLengths {
 struct Header {
     progress: Progress,
     loss_state: LossState,
+    #[serde(default)]
+    task_state: LossState,
     logs: LogLengths,
     model: usize,
     optimizer: usize,
@@ -71,6 +73,7 @@ pub(super) struct Checkpoint {
     pub progress: Progress,
     pub logs: LogLengths,
     loss_state: LossState,
+    task_state: LossState,
     model: Vec<u8>,
     optimizer: Vec<u8>,
     /// Empty without early stopping.
@@ -91,18 +94,20 @@ fn load_model<M: Module>(model: M, bytes: &[u8]) -> Result<M> {
 }
 
 impl Checkpoint {
-    /// The state of a running training; the logs' lengths are filled in when it is saved.
+    /// The state of a running training, with those of its loss and task; the logs' lengths are filled in when it is
+    /// saved.
     pub(super) fn take<M: Module>(
         progress: &Progress,
         model: &M,
         best: Option<&M>,
         optimizer: &ModuleOptimizer,
-        loss_state: LossState,
+        (loss_state, task_state): (LossState, LossState),
     ) -> Result<Self> {
         Ok(Self {
             progress: progress.clone(),
             logs: LogLengths::default(),
             loss_state,
+            task_state,
             model: model_bytes(model)?,
             optimizer: optimizer.to_record().into_bytes().map_err(record_error)?.to_vec(),
             best: best.map(model_bytes).transpose()?.unwrap_or_default(),
@@ -112,6 +117,11 @@ impl Checkpoint {
     /// The loss's state.
     pub(super) fn loss_state(&self) -> LossState {
         self.loss_state.clone()
+    }
+
+    /// The task's state.
+    pub(super) fn task_state(&self) -> LossState {
+        self.task_state.clone()
     }
 
     /// Puts the recorded weights into a model of the same shape.
@@ -135,6 +145,7 @@ impl Checkpoint {
         let header = Header {
             progress: self.progress.clone(),
             loss_state: self.loss_state.clone(),
+            task_state: self.task_state.clone(),
             logs: self.logs,
             model: self.model.len(),
             optimizer: self.optimizer.len(),
@@ -177,6 +188,7 @@ impl Checkpoint {
             progress: header.progress,
             logs: header.logs,
             loss_state: header.loss_state,
+            task_state: header.task_state,
             model: model.to_vec(),
             optimizer: optimizer.to_vec(),
             best: best.to_vec(),
@@ -193,6 +205,7 @@ mod tests {
             progress: Progress { epoch: 3, step: 17, ..Progress::default() },
             logs: LogLengths { metrics: 5, timing: 6, events: 7 },
             loss_state: LossState { arrays: [("a".to_owned(), vec![0.1, 1.0 / 3.0])].into() },
+            task_state: LossState { arrays: [("b".to_owned(), vec![2.0 / 3.0])].into() },
             model: vec![1, 2, 3],
             optimizer: vec![4],
             best: vec![],
@@ -206,8 +219,8 @@ mod tests {
         checkpoint().write(&path).unwrap();
         let read = Checkpoint::read(&path).unwrap();
         assert_eq!(
-            (read.progress, read.logs, read.loss_state),
-            (checkpoint().progress, checkpoint().logs, checkpoint().loss_state)
+            (read.progress, read.logs, read.loss_state, read.task_state),
+            (checkpoint().progress, checkpoint().logs, checkpoint().loss_state, checkpoint().task_state)
         );
         assert_eq!((read.model, read.optimizer, read.best), (vec![1, 2, 3], vec![4], vec![]));
     }

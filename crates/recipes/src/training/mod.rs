@@ -27,7 +27,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use candor::losses::{LossValue, Step};
+use candor::losses::{LossState, LossValue, Step};
 use candor::metrics::{EvaluationOptions, Evaluator};
 use candor::random::Stream;
 use candor_burn::{LossModule, LossOutput};
@@ -65,6 +65,27 @@ pub trait Task {
         loss: &LossModule,
         device: &Device,
     ) -> Result<LossOutput>;
+
+    /// Told before the first step of an epoch, counted from 0, with the model as it stands.
+    ///
+    /// What a task decides here for later steps must be in its [`state`](Self::state).
+    ///
+    /// # Errors
+    /// Whatever cannot be computed.
+    fn begin_epoch(&self, model: &Self::Model, epoch: usize, device: &Device) -> Result<()> {
+        let _ = (model, epoch, device);
+        Ok(())
+    }
+
+    /// What the task remembers between steps, for a checkpoint.
+    fn state(&self) -> LossState {
+        LossState::default()
+    }
+
+    /// Puts back what the task remembered.
+    fn set_state(&self, state: LossState) {
+        let _ = state;
+    }
 
     /// Predictions for the validation rows; `None` without such rows.
     ///
@@ -264,6 +285,7 @@ pub fn train<T: Task>(
         optimizer = checkpoint.restore_optimizer(optimizer)?;
         best = checkpoint.restore_best(model.clone())?;
         loss.set_state(checkpoint.loss_state());
+        task.set_state(checkpoint.task_state());
         progress = checkpoint.progress;
     }
     let mut learning_rates = optimizer::learning_rates(config, total_steps)?;
@@ -276,6 +298,9 @@ pub fn train<T: Task>(
     let mut strength = config.loss.smoothing;
     let mut last_loss = loss.clone();
     while progress.epoch < config.training.epochs && !progress.stopped_early {
+        if progress.step_in_epoch == 0 {
+            task.begin_epoch(&model.valid(), progress.epoch, &device.clone().inner())?;
+        }
         let order = Stream::new(config.seed, "shuffle", progress.epoch as u64, 0).permutation(n_train);
         for (index, rows) in order.chunks(batch_size).enumerate().skip(progress.step_in_epoch) {
             learning_rate = learning_rates.step();
@@ -316,8 +341,8 @@ pub fn train<T: Task>(
                 && progress.step_in_epoch < steps_per_epoch
                 && let Some(folder) = &mut folder
             {
-                let checkpoint =
-                    Checkpoint::take(&progress, &model, best.as_ref(), &optimizer, loss.state())?;
+                let states = (loss.state(), task.state());
+                let checkpoint = Checkpoint::take(&progress, &model, best.as_ref(), &optimizer, states)?;
                 folder.save(checkpoint)?;
             }
             if stop && progress.step_in_epoch < steps_per_epoch {
@@ -368,7 +393,8 @@ pub fn train<T: Task>(
         }
         progress.logs.push(log);
         if let Some(folder) = &mut folder {
-            let checkpoint = Checkpoint::take(&progress, &model, best.as_ref(), &optimizer, loss.state())?;
+            let states = (loss.state(), task.state());
+            let checkpoint = Checkpoint::take(&progress, &model, best.as_ref(), &optimizer, states)?;
             folder.save(checkpoint)?;
         }
         if control.stop.load(Ordering::Relaxed) && progress.epoch < config.training.epochs {
