@@ -214,7 +214,7 @@ fn every_family_of_the_manifest_loads_whole_and_every_output_passes_its_own_tole
         }
     }
     assert_eq!(Some(total as u64), manifest["total_cases"].as_u64());
-    assert_eq!(total, 2143);
+    assert_eq!(total, 2318);
 }
 
 #[test]

@@ -16,6 +16,10 @@ mod invariance;
 mod kernels;
 /// Published losses against values and gradients computed elsewhere.
 mod methods;
+/// Metrics at any size, split and order; intervals and p-values that hold what they promise.
+mod metrics;
+/// Metrics of other tools, by their own bin rules.
+mod peers;
 /// Every error, produced once.
 mod refusals;
 /// Schedules: ends, order, range, for every registered one.

@@ -39,7 +39,8 @@ fn accuracy(view: &View<'_>) -> Option<Estimate> {
         return Some(moments.compute());
     }
     // If calibrated, the confidence itself is the expected accuracy; the gap's deviation gives the p-value.
-    let confidence = view.evaluator.confidence.mean();
+    let sum: f64 = view.grid().occupied().map(|bin| bin.confidence.value()).sum();
+    let confidence = sum / moments.weight();
     let estimate = share(moments);
     if view.kind() == InputKind::Binary {
         return Some(estimate);

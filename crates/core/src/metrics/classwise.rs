@@ -67,8 +67,8 @@ pub(super) const MARGINAL_CE: MetricInfo = MetricInfo {
 
 pub(super) const DEBIASED_MARGINAL_CE: MetricInfo = MetricInfo {
     name: "debiased_marginal_ce",
-    summary: "marginal_ce less the variance of the bins' outcomes; 0 where that is larger",
-    formula: "sqrt(max(0, 1/K Σ_k Σ_m (n_km/n) [(freq_km - p_km)² - freq_km(1 - freq_km)/(n_km - 1)]))",
+    summary: "marginal_ce less the variance of the bins' outcomes; a class where that is larger adds 0",
+    formula: "sqrt(1/K Σ_k max(0, Σ_m (n_km/n) [(freq_km - p_km)² - freq_km(1 - freq_km)/(n_km - 1)]))",
     range: "0 to 1",
     higher_is_better: Some(false),
     state: "O(n K)",
@@ -89,7 +89,7 @@ pub fn marginal_error(tables: &[ReliabilityTable], power: u32, debias: bool) -> 
     let of_table = |table: &ReliabilityTable| match (power, debias) {
         (1, false) => value(table, CalibrationError::Expected),
         (2, false) => value(table, CalibrationError::RootMeanSquare).map(|root| root * root),
-        (2, true) => Some(debiased_square(table)),
+        (2, true) => Some(debiased_square(table).max(0.0)),
         _ => None,
     };
     let sum = tables.iter().map(|table| of_table(table)).sum::<Option<f64>>()?;

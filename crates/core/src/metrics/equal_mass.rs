@@ -3,7 +3,6 @@
 use super::reliability::bin_of;
 use super::{Bin, BinEdges, RankedRow, RankedRows, ReliabilityTable};
 use crate::error::{Result, check_range};
-use crate::statistics::quantile_sorted;
 
 /// Where bins of equally many rows are cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,13 +84,17 @@ pub(crate) fn table_of(rows: &[RankedRow], n_bins: usize, rule: MassRule) -> Rel
 /// Bins between the edges that a rule puts at quantiles.
 fn at_edges(rows: &[RankedRow], n_bins: usize, rule: MassRule) -> Vec<Bin> {
     let confidences: Vec<f64> = rows.iter().map(|row| row.confidence).collect();
-    let n = confidences.len() as f64;
+    let last = confidences.len().saturating_sub(1);
+    let step = 1.0 / n_bins as f64;
+    // Rows often lie on the edges themselves, so the roundings are those of the tools.
     let edge = |k: usize| match rule {
-        // numpy.interp over the places 0..n of the sorted rows, the last edge at place n.
-        MassRule::Interpolated => {
-            quantile_sorted(&confidences, k as f64 * n / n_bins as f64 / (n - 1.0).max(1.0))
+        // numpy.interp over the places 0..n of the sorted rows.
+        MassRule::Interpolated => quantile_at(&confidences, k as f64 * (step * confidences.len() as f64)),
+        // numpy.percentile of numpy.linspace * 100.
+        MassRule::QuantileRightClosed => {
+            quantile_at(&confidences, k as f64 * step * 100.0 / 100.0 * last as f64)
         }
-        _ => quantile_sorted(&confidences, k as f64 / n_bins as f64),
+        _ => quantile_at(&confidences, k as f64 * step * last as f64),
     };
     let mut bins = Vec::with_capacity(n_bins);
     let mut start = match rule {
@@ -111,6 +114,15 @@ fn at_edges(rows: &[RankedRow], n_bins: usize, rule: MassRule) -> Vec<Bin> {
         }
     }
     bins
+}
+
+/// The value at a place between sorted values, as numpy interpolates: from the nearer neighbour.
+fn quantile_at(sorted: &[f64], place: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let low = (place as usize).min(last);
+    let share = (place - low as f64).min(1.0);
+    let (a, b) = (sorted[low], sorted[(low + 1).min(last)]);
+    if share < 0.5 { a + (b - a) * share } else { b - (b - a) * (1.0 - share) }
 }
 
 fn split(rows: &[RankedRow], n_bins: usize) -> Vec<Bin> {

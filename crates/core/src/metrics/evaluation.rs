@@ -191,7 +191,7 @@ impl Evaluator {
             fine: needs.has(Needs::FINE).then(FineRows::default),
             class_tables,
             class_rows: needs.has(Needs::CLASS_ROWS).then(|| ClassRows::new(n_classes)),
-            histogram: vec![0; HISTOGRAM],
+            histogram: if needs.has(Needs::CONFIDENCE) { vec![0; HISTOGRAM] } else { Vec::new() },
             impossible: 0,
         })
     }
@@ -205,7 +205,7 @@ impl Evaluator {
     /// what needs the whole row does not see it).
     #[inline]
     pub fn update(&mut self, score: RowScore) {
-        self.score(&score, 1.0);
+        self.weigh(&score, 1.0);
     }
 
     /// Adds one row with a weight.
@@ -213,7 +213,7 @@ impl Evaluator {
     /// # Errors
     /// [`Error::WeightValue`] for a weight that is negative or not finite.
     pub fn update_weighted(&mut self, score: RowScore, weight: f64) -> Result<()> {
-        self.score(&score, checked(weight, 0)?);
+        self.weigh(&score, checked(weight, 0)?);
         Ok(())
     }
 
@@ -233,7 +233,9 @@ impl Evaluator {
         for (row, values) in logits.data().chunks_exact(logits.n_classes()).enumerate() {
             let Some(label) = labels.get(row) else { continue };
             let score = scorer.logits(row, values, label)?;
-            self.class_row(score, &mut scorer, label, weight_of(weights, row)?);
+            let mut tally = Tally::default();
+            self.class_row(score, &mut scorer, label, weight_of(weights, row)?, &mut tally);
+            self.accuracy.update_outcomes(tally.rows, tally.right);
         }
         Ok(())
     }
@@ -252,17 +254,26 @@ impl Evaluator {
         let top_only = !self.needs.has(Needs(
             Needs::NLL.0 | Needs::BRIER.0 | Needs::ENTROPY.0 | Needs::CLASS_TABLES.0 | Needs::CLASS_ROWS.0,
         ));
+        let mut tally = Tally::default();
         let mut scorer = Scorer::new(self.needs.has(Needs::ENTROPY));
         for (row, values) in probs.data().chunks_exact(probs.n_classes()).enumerate() {
             let Some(label) = labels.get(row) else { continue };
-            let weight = weight_of(weights, row)?;
+            // A bad weight ends here: the rows before it are in.
+            let weight = match weight_of(weights, row) {
+                Ok(weight) => weight,
+                Err(error) => {
+                    self.accuracy.update_outcomes(tally.rows, tally.right);
+                    return Err(error);
+                }
+            };
             if top_only {
-                self.score(&Scorer::top(values, label), weight);
+                self.score(&Scorer::top(values, label), weight, &mut tally);
             } else {
                 let score = scorer.probs(values, label);
-                self.class_row(score, &mut scorer, label, weight);
+                self.class_row(score, &mut scorer, label, weight, &mut tally);
             }
         }
+        self.accuracy.update_outcomes(tally.rows, tally.right);
         Ok(())
     }
 
@@ -281,10 +292,23 @@ impl Evaluator {
         check_len("the labels (one a row)", probs.len(), labels.len())?;
         labels.check_classes(2)?;
         check_weights(weights, probs.len())?;
+        let mut tally = Tally::default();
+        let done = self.binary_rows(probs, labels, weights, &mut tally);
+        self.accuracy.update_outcomes(tally.rows, tally.right);
+        done
+    }
+
+    fn binary_rows<T: Scalar>(
+        &mut self,
+        probs: &[T],
+        labels: Labels<'_>,
+        weights: Option<&[f64]>,
+        tally: &mut Tally,
+    ) -> Result<()> {
         for (row, value) in probs.iter().enumerate() {
             let Some(label) = labels.get(row) else { continue };
             let p = probability(row, 1, value.to_f64())?;
-            self.event(p, label == 1, weight_of(weights, row)?);
+            self.event(p, label == 1, weight_of(weights, row)?, tally);
         }
         Ok(())
     }
@@ -306,9 +330,8 @@ impl Evaluator {
             let confidence = probability(row, 0, confidence.to_f64())?;
             let weight = weight_of(weights, row)?;
             self.accuracy.update_weighted(f64::from(u8::from(*correct)), weight);
-            self.confidence.update_weighted(confidence, weight);
+            self.decision(confidence, weight);
             self.happening(confidence, *correct, weight);
-            self.count_confidence(confidence);
             if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
                 self.rows.update_weighted(confidence, *correct, weight);
             }
@@ -359,7 +382,6 @@ impl Evaluator {
                 }
                 brier += 2.0 * (p - f64::from(u8::from(happened))).powi(2);
                 self.happening(p, happened, weight);
-                self.count_confidence(p.max(1.0 - p));
                 if let Some(table) = self.class_tables.get_mut(class) {
                     table.update_weighted(p, happened, weight);
                 }
@@ -384,11 +406,40 @@ impl Evaluator {
         Ok(())
     }
 
+    /// One scored row by itself.
+    #[inline]
+    fn weigh(&mut self, score: &RowScore, weight: f64) {
+        let mut tally = Tally::default();
+        self.score(score, weight, &mut tally);
+        self.accuracy.update_outcomes(tally.rows, tally.right);
+    }
+
+    /// Whether one decision was correct.
+    #[inline]
+    fn outcome(&mut self, correct: bool, weight: f64, tally: &mut Tally) {
+        if weight == 1.0 {
+            tally.rows += 1;
+            tally.right += u64::from(correct);
+        } else {
+            self.accuracy.update_weighted(f64::from(u8::from(correct)), weight);
+        }
+    }
+
+    /// How confident one decision was.
+    #[inline]
+    fn decision(&mut self, confidence: f64, weight: f64) {
+        if self.needs.has(Needs::CONFIDENCE) {
+            self.confidence.update_weighted(confidence, weight);
+            let at = ((confidence * HISTOGRAM as f64) as usize).min(HISTOGRAM - 1);
+            self.histogram[at] += 1;
+        }
+    }
+
     /// The scores of one decision among exclusive classes.
     #[inline]
-    fn score(&mut self, score: &RowScore, weight: f64) {
-        self.accuracy.update_weighted(f64::from(u8::from(score.correct)), weight);
-        self.confidence.update_weighted(score.confidence, weight);
+    fn score(&mut self, score: &RowScore, weight: f64, tally: &mut Tally) {
+        self.outcome(score.correct, weight, tally);
+        self.decision(score.confidence, weight);
         if self.needs.has(Needs::NLL) {
             self.nll.update_weighted(score.nll, weight);
             self.impossible += u64::from(score.nll.is_infinite());
@@ -401,15 +452,21 @@ impl Evaluator {
             self.top_k.update_weighted(f64::from(u8::from(score.rank < self.options.top_k)), weight);
         }
         self.happening(score.confidence, score.correct, weight);
-        self.count_confidence(score.confidence);
         if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
             self.rows.update_weighted(score.confidence, score.correct, weight);
         }
     }
 
     /// A scored row together with its probabilities.
-    fn class_row(&mut self, score: RowScore, scorer: &mut Scorer, label: usize, weight: f64) {
-        self.score(&score, weight);
+    fn class_row(
+        &mut self,
+        score: RowScore,
+        scorer: &mut Scorer,
+        label: usize,
+        weight: f64,
+        tally: &mut Tally,
+    ) {
+        self.score(&score, weight, tally);
         if self.class_tables.is_empty() && self.class_rows.is_none() {
             return;
         }
@@ -423,11 +480,11 @@ impl Evaluator {
     }
 
     /// One binary row.
-    fn event(&mut self, p: f64, happened: bool, weight: f64) {
+    #[inline]
+    fn event(&mut self, p: f64, happened: bool, weight: f64, tally: &mut Tally) {
         let truth = f64::from(u8::from(happened));
-        let confidence = if p > 0.5 { p } else { 1.0 - p };
-        self.accuracy.update_weighted(f64::from(u8::from((p > 0.5) == happened)), weight);
-        self.confidence.update_weighted(confidence, weight);
+        self.outcome((p > 0.5) == happened, weight, tally);
+        self.decision(if p > 0.5 { p } else { 1.0 - p }, weight);
         if self.needs.has(Needs::NLL) {
             let nll = -math::ln(if happened { p } else { 1.0 - p });
             self.nll.update_weighted(nll, weight);
@@ -440,7 +497,6 @@ impl Evaluator {
             self.entropy.update_weighted(super::row_score::entropy(&[p, 1.0 - p]), weight);
         }
         self.happening(p, happened, weight);
-        self.count_confidence(confidence);
         if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
             self.rows.update_weighted(p, happened, weight);
         }
@@ -464,12 +520,6 @@ impl Evaluator {
         if let Some(fine) = &mut self.fine {
             fine.update(p, happened, weight);
         }
-    }
-
-    #[inline]
-    fn count_confidence(&mut self, confidence: f64) {
-        let at = ((confidence * HISTOGRAM as f64) as usize).min(HISTOGRAM - 1);
-        self.histogram[at] += 1;
     }
 
     /// Adds the rows of another evaluation.
@@ -593,6 +643,13 @@ impl Evaluator {
     }
 }
 
+/// Decisions of weight 1 that were counted apart from the state, which is slower to reach.
+#[derive(Debug, Default)]
+struct Tally {
+    rows: u64,
+    right: u64,
+}
+
 /// A probability in [0, 1].
 #[inline]
 fn probability(row: usize, class: usize, value: f64) -> Result<f64> {
@@ -644,7 +701,8 @@ pub struct Evaluation {
     /// The risk-coverage curve at about 100 coverages, if a selective metric was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub risk_coverage: Vec<RiskCoverage>,
-    /// Number of rows by confidence of the decision, in 50 bars of equal width over [0, 1].
+    /// Number of rows by confidence of the decision, in 50 bars of equal width over [0, 1], if `confidence` was
+    /// asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confidence_histogram: Vec<u64>,
     /// Number of rows whose label had probability 0, which makes the NLL infinite.

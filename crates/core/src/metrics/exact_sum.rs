@@ -52,9 +52,9 @@ impl ExactSum {
     pub fn add(&mut self, value: f64) {
         let magnitude = value.abs();
         if magnitude < NARROW {
-            self.grid += i128::from((value * SCALE).round_ties_even() as i64);
+            self.grid += i128::from(whole(value * SCALE) as i64);
         } else if magnitude <= LIMIT {
-            self.grid += (value * SCALE).round_ties_even() as i128;
+            self.grid += whole(value * SCALE) as i128;
         } else {
             self.outliers += 1;
         }
@@ -77,6 +77,15 @@ impl ExactSum {
     }
 }
 
+/// Rounds to a whole number, ties to even, without a call where the processor has no instruction for it.
+#[inline]
+fn whole(value: f64) -> f64 {
+    const INTEGERS: f64 = 4_503_599_627_370_496.0; // 2^52: from here on every double is whole.
+    let magnitude = value.abs();
+    let rounded = (magnitude + INTEGERS) - INTEGERS;
+    if magnitude < INTEGERS { rounded.copysign(value) } else { value }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +103,16 @@ mod tests {
         let mut halves = sum(&mut values[500..].iter());
         halves.merge(&sum(&mut values[..500].iter()));
         assert_eq!(forward, halves);
+    }
+
+    #[test]
+    fn rounding_is_that_of_the_standard_library() {
+        for i in -4000..4000 {
+            for unit in [0.25, 0.5, 0.3, 1e13, 1.7e12, 4_503_599_627_370_495.5 / 4000.0] {
+                let value = f64::from(i) * unit;
+                assert_eq!(whole(value), value.round_ties_even(), "{value}");
+            }
+        }
     }
 
     #[test]

@@ -120,6 +120,8 @@ impl Needs {
     pub(crate) const CLASS_TABLES: Self = Self(1 << 6);
     pub(crate) const CLASS_ROWS: Self = Self(1 << 7);
     pub(crate) const EVENTS: Self = Self(1 << 8);
+    /// Moments and histogram of the confidence of decisions.
+    pub(crate) const CONFIDENCE: Self = Self(1 << 9);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -43,6 +43,19 @@ impl Moments {
         }
     }
 
+    /// Adds so many rows of weight 1, of which `ones` have the figure 1 and the others 0.
+    pub(crate) fn update_outcomes(&mut self, rows: u64, ones: u64) {
+        let (rows_sum, ones_sum) = (ExactSum::of_count(rows), ExactSum::of_count(ones));
+        self.count += rows;
+        self.sum.merge(&ones_sum);
+        self.sum_squares.merge(&ones_sum);
+        if let Some(weights) = &mut self.weights {
+            weights.weight.merge(&rows_sum);
+            weights.square.merge(&rows_sum);
+            weights.square_value.merge(&ones_sum);
+        }
+    }
+
     /// Adds one row's figure with a weight, finite and not negative.
     pub fn update_weighted(&mut self, value: f64, weight: f64) {
         if weight == 1.0 {

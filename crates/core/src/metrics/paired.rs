@@ -44,8 +44,11 @@ pub struct PairedEvaluation {
     pub metrics: BTreeMap<String, PairedEstimate>,
 }
 
+/// What one row adds to a mean.
+type RowFigure = fn(&RowScore) -> f64;
+
 /// Figures that are means of rows, by name.
-const ADDITIVE: [(&str, fn(&RowScore) -> f64); 6] = [
+const ADDITIVE: [(&str, RowFigure); 6] = [
     ("accuracy", |row| f64::from(u8::from(row.correct))),
     ("nll", |row| row.nll),
     ("brier", |row| row.brier),

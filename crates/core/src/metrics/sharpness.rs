@@ -14,7 +14,7 @@ pub(super) const CONFIDENCE: MetricInfo = MetricInfo {
     inputs: Inputs::DECISIONS,
     default: true,
     paper: "Guo et al. 2017, arXiv:1706.04599",
-    needs: Needs::NOTHING,
+    needs: Needs::CONFIDENCE,
     compute: |view| Some(view.evaluator.confidence.compute()),
 };
 
