@@ -34,17 +34,20 @@ const SIMULATIONS: usize = 400;
 const FLOOR: f64 = 1e-4;
 
 fn compute(view: &View<'_>) -> Option<Estimate> {
-    let masses = view.masses();
+    // Weights are brought to the effective number of rows: their unit must not matter beside relplot's floor,
+    // and weighted rows vary as that number of equal ones.
+    let moments = &view.evaluator.accuracy;
+    let unit = moments.effective_count() / moments.weight();
+    let scaled = |mass: &Mass| Mass { weight: mass.weight * unit, happened: mass.happened * unit, ..*mass };
+    let masses: Vec<Mass> = view.masses().iter().map(scaled).collect();
+    let masses = masses.as_slice();
     let sigma = bandwidth(masses);
     let value = at_bandwidth(masses, sigma);
     let estimate = Estimate::plain(value);
     if !view.options().intervals || !value.is_finite() {
         return Some(estimate);
     }
-    let moments = &view.evaluator.accuracy;
-    // A weighted row varies as its effective share of equal rows.
-    let scale = (moments.weight() / moments.effective_count()).sqrt();
-    let (around, null) = simulate(masses, sigma, scale, view.options().seed);
+    let (around, null) = simulate(masses, sigma, view.options().seed);
     let reached = null.iter().filter(|v| **v >= value).count();
     let p_value = (1 + reached) as f64 / (1 + null.len()) as f64;
     let null_value = null.iter().sum::<f64>() / null.len() as f64;
@@ -185,7 +188,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Errors of simulated residuals at a fixed bandwidth: around the observed ones, and of calibrated predictions.
-fn simulate(masses: &[Mass], sigma: f64, scale: f64, seed: u64) -> (Vec<f64>, Vec<f64>) {
+fn simulate(masses: &[Mass], sigma: f64, seed: u64) -> (Vec<f64>, Vec<f64>) {
     // Eight points a bandwidth are enough for the spread.
     let points = ((8.0 / sigma).ceil() as usize).clamp(16, 8_000) + 1;
     let (mut residual, mut variance, mut null) = (vec![0.0; points], vec![0.0; points], vec![0.0; points]);
@@ -209,7 +212,7 @@ fn simulate(masses: &[Mass], sigma: f64, scale: f64, seed: u64) -> (Vec<f64>, Ve
     };
     let draw = |purpose, centre: &dyn Fn(usize) -> f64, spread: &[f64]| -> Vec<f64> {
         let mut stream = Stream::new(seed, purpose, 0, 0);
-        let sds: Vec<f64> = spread.iter().map(|v| scale * v.sqrt()).collect();
+        let sds: Vec<f64> = spread.iter().map(|v| v.sqrt()).collect();
         (0..SIMULATIONS)
             .map(|_| {
                 let values: Vec<f64> =
