@@ -24,14 +24,19 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn killed_twenty_times_and_resumed() {
+    killed_and_resumed(SETTINGS, 20);
+}
+
+/// Kills a training again and again, and compares what it leaves in the end with one that was left alone.
+pub fn killed_and_resumed(settings: &str, most_kills: u32) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = std::time::Instant::now();
-    ok(&format!("{SETTINGS} --out {}", whole.display()));
+    ok(&format!("{settings} --out {}", whole.display()));
     let whole_run = start.elapsed();
     let mut kills = 0;
     for attempt in 0..200_u32 {
-        let mut child = command(&format!("{SETTINGS} --resume --out {}", killed.display()))
+        let mut child = command(&format!("{settings} --resume --out {}", killed.display()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -45,13 +50,13 @@ fn killed_twenty_times_and_resumed() {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        if kills == 20 {
+        if kills == most_kills {
             break;
         }
     }
-    assert!(kills >= 10, "only {kills} kills hit the running training");
+    assert!(kills >= most_kills / 2, "only {kills} kills hit the running training");
     if !killed.join("result.json").exists() {
-        ok(&format!("{SETTINGS} --resume --out {}", killed.display()));
+        ok(&format!("{settings} --resume --out {}", killed.display()));
     }
     for ((name, a), (_, b)) in results(&whole).iter().zip(results(&killed)) {
         assert_eq!(*a, b, "{name} differs after {kills} kills");

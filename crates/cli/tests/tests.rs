@@ -5,6 +5,7 @@ mod browser;
 mod data;
 mod errors;
 mod evaluation;
+mod graph;
 mod program;
 mod resume;
 mod training;

@@ -67,6 +67,20 @@ impl CalibrationErrors {
     /// # Errors
     /// [`Error::Empty`] without rows.
     pub fn compute(table: &ReliabilityTable, seed: u64) -> Result<Self> {
+        Self::of(table, seed, true)
+    }
+
+    /// The errors, with intervals and null values only if these are wanted.
+    pub(crate) fn of(table: &ReliabilityTable, seed: u64, intervals: bool) -> Result<Self> {
+        if !intervals {
+            let value = |kind| Ok::<_, Error>(Estimate::plain(Self::value(table, kind)?));
+            return Ok(Self {
+                expected: value(CalibrationError::Expected)?,
+                maximum: value(CalibrationError::Maximum)?,
+                root_mean_square: value(CalibrationError::RootMeanSquare)?,
+                signed_gap: signed_gap(table),
+            });
+        }
         let n = count(table)?;
         let observed = gaps(table);
         let spread: Vec<f64> = table.occupied().map(gap_variance).map(f64::sqrt).collect();

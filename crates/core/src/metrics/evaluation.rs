@@ -283,8 +283,8 @@ impl Evaluator {
             Binning::EqualWidth => &self.table,
             Binning::EqualMass => &adaptive_table,
         };
-        let errors = CalibrationErrors::compute(table, options.seed)?;
-        let adaptive = CalibrationErrors::compute(&adaptive_table, options.seed)?;
+        let errors = CalibrationErrors::of(table, options.seed, options.intervals)?;
+        let adaptive = CalibrationErrors::of(&adaptive_table, options.seed, options.intervals)?;
         let correct: u64 = self.table.bins().iter().map(|bin| bin.correct).sum();
         let accuracy =
             Estimate::plain(correct as f64 / n as f64).with_ci(Some(wilson(correct, n, 0.95)), "Wilson");
