@@ -23,7 +23,7 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Kills a training `wanted` times at moments spread over it, and compares what it leaves with one left alone.
-fn same_after_kills(settings: &str, wanted: u32) {
+pub fn killed_and_resumed(settings: &str, wanted: u32) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let start = std::time::Instant::now();
@@ -60,13 +60,13 @@ fn same_after_kills(settings: &str, wanted: u32) {
 
 #[test]
 fn killed_twenty_times_and_resumed() {
-    same_after_kills(SETTINGS, 20);
+    killed_and_resumed(SETTINGS, 20);
 }
 
 #[test]
 fn killed_with_views_mixes_wrong_labels_and_telemetry() {
     let random = "--augment flip,crop:1,cutout:2 --mix cutmix:1 --noise symmetric:0.2 --telemetry";
-    same_after_kills(&format!("{SETTINGS} --optimizer adagrad {random}"), 6);
+    killed_and_resumed(&format!("{SETTINGS} --optimizer adagrad {random}"), 6);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn killed_while_learning_from_a_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = folder.path().join("teacher").display().to_string();
     ok(&format!("train --epochs 2 --quiet --out {teacher}"));
-    same_after_kills(&format!("{SETTINGS} --teacher {teacher} --telemetry --schedule linear"), 6);
+    killed_and_resumed(&format!("{SETTINGS} --teacher {teacher} --telemetry --schedule linear"), 6);
 }
 
 #[test]

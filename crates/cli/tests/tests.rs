@@ -6,6 +6,7 @@ mod calibration;
 mod data;
 mod errors;
 mod evaluation;
+mod graph;
 mod inputs;
 mod program;
 mod resume;

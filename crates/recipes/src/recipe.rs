@@ -27,6 +27,12 @@ pub trait Recipe: Send + Sync {
     /// Data that cannot be read or split.
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>>;
 
+    /// Whether a path looks like this field's data, so that what this recipe says of it is what matters.
+    fn recognises(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
+
     /// Predictions of a finished run's model for other data: its test part, or all rows of a set without one.
     ///
     /// `description` is what the run wrote into its weights file, see [`describe`](crate::training::describe).

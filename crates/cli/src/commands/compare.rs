@@ -76,7 +76,8 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
         Page::joined_configuration(&settings),
     );
     page.tables.extend(conclusion.tables);
-    page.figures.extend(conclusion.figures);
+    // What the field shows comes first: it is what was asked for.
+    page.figures.splice(0..0, conclusion.figures);
     report::write_page(&folder.join("report.html"), &page)?;
     if args.export_plots {
         report::write_plots(&folder.join("plots"), &page)?;

@@ -38,9 +38,11 @@ fn embedded(global: &Global) -> Result<()> {
 }
 
 fn describe(path: &str, global: &Global) -> Result<()> {
-    // The recipes are asked in order; the first error stands if none can read it, or that of a missing setting.
+    // Recipes that know the kind are asked first, then the others; the first error stands, or that of a missing setting.
     let mut first_error = None;
-    for recipe in recipe::ALL {
+    let mut recipes = recipe::ALL.to_vec();
+    recipes.sort_by_key(|recipe| !recipe.recognises(path.as_ref()));
+    for recipe in recipes {
         let mut layers = Layers::recipe(recipe.info().name)?;
         layers.set("data.path", path)?;
         match layers.build().and_then(|config| recipe.prepare(&config)) {

@@ -40,6 +40,11 @@ pub(super) struct GraphFiles {
     pub notes: Vec<String>,
 }
 
+/// Whether a folder holds the edges of a graph.
+pub(super) fn is_graph(folder: &Path) -> bool {
+    ["edges.csv", "edges.csv.gz"].iter().any(|name| folder.join(name).is_file())
+}
+
 /// Reads a folder.
 ///
 /// # Errors

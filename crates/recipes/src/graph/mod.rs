@@ -64,6 +64,10 @@ impl Recipe for Graph {
         Ok(Box::new(train::PreparedGraph::new(&config.data)?))
     }
 
+    fn recognises(&self, path: &Path) -> bool {
+        files::is_graph(path)
+    }
+
     fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
         train::predict_with(weights, description, data)
     }

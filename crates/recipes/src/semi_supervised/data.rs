@@ -67,7 +67,7 @@ pub(crate) fn images_or_moons(config: &DataConfig) -> Result<Dataset> {
     let test_images = split.test_images.as_ref().unwrap_or(&split.images);
     let area = split.images.shape[1] * split.images.shape[2];
     let (mut values, mut labels) = (Vec::new(), Vec::new());
-    let mut part = |images: &vision::data::Images, rows: &[usize]| -> Vec<usize> {
+    let mut part = |images: &vision::images::Images, rows: &[usize]| -> Vec<usize> {
         let first = labels.len();
         for &row in rows {
             for (channel, table) in images.image(row).chunks_exact(area).zip(&tables) {

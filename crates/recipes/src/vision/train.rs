@@ -17,7 +17,7 @@ use super::setup::{Setup, file_labels};
 use super::teacher::Teachers;
 use super::telemetry::{self, Triple};
 use crate::config::{Config, DataConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::predictions::Predictions;
 use crate::recipe::{Control, DataSummary, Findings, Prepared, RunOutput};
 use crate::training::{self, EpochLog, Task, describe};
