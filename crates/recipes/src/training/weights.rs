@@ -183,7 +183,7 @@ impl ModuleMapper for Writer<'_> {
         if transposed {
             shape.swap(0, 1);
         }
-        let values: Vec<f32> = match self.tensors.tensor(&name) {
+        let mut values: Vec<f32> = match self.tensors.tensor(&name) {
             Ok(view) if view.dtype() == Dtype::F32 && view.shape() == shape => view
                 .data()
                 .chunks_exact(4)
@@ -200,10 +200,13 @@ impl ModuleMapper for Writer<'_> {
             }
         };
         self.used += 1;
-        let mut tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
         if transposed {
-            tensor = tensor.swap_dims(0, 1);
+            // Turned here and not by a view, so that predictions have the bits of the model that was trained.
+            let (rows, columns) = (shape[0], shape[1]);
+            values = (0..values.len()).map(|at| values[(at % rows) * columns + at / rows]).collect();
+            shape.swap(0, 1);
         }
+        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
         param.map(|_| tensor)
     }
 }
