@@ -41,6 +41,8 @@ const RANGE: f64 = 1e6;
 const BLOCK_ROWS: usize = 1024;
 /// An NLL below this says that the logits separate the classes.
 const SEPARATED: f64 = 1e-9;
+/// Most evaluations of one solution; the last evaluated β is then the result.
+const MAX_EVALUATIONS: usize = 200;
 /// A Newton step this small, relative to β, leaves an error of its square.
 const LAST_STEP: f64 = 1e-7;
 
@@ -264,7 +266,7 @@ impl<'a> Problem<'a> {
         let mut beta = start;
         let mut evaluations = 0;
         let mut point = Point::default();
-        for _ in 0..200 {
+        loop {
             point = self.evaluate(beta, stride);
             evaluations += 1;
             if point.slope < 0.0 {
@@ -272,7 +274,10 @@ impl<'a> Problem<'a> {
             } else {
                 high = beta
             }
-            if point.slope == 0.0 || point.value < SEPARATED || high - low <= 1e-13 * high {
+            // With ties the NLL has a plateau, on which nothing is left to gain.
+            let flat = (beta * point.slope).abs() <= 1e-18 * point.value;
+            if flat || point.value < SEPARATED || high - low <= 1e-13 * high || evaluations == MAX_EVALUATIONS
+            {
                 break;
             }
             let newton = beta - point.slope / point.curvature;
