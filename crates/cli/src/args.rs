@@ -408,7 +408,7 @@ pub struct ApplyArgs {
     /// The map, as fit wrote it
     #[arg(long, value_name = "FILE")]
     pub map: PathBuf,
-    /// Prediction file (Parquet): labels with logits or probs
+    /// Prediction file: labels with logits or probs
     #[arg(value_name = "FILE", conflicts_with_all = ["logits", "probs", "labels"])]
     pub file: Option<PathBuf>,
     /// Array of logits [rows, classes] (.npy)

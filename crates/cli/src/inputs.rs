@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use candor::parameters::ParameterValue;
 use candor_recipes::Error;
 use candor_recipes::predictions::{
-    self, BadRows, ClassNames, Fields, InputKind, OnBad, Predictions, Scores, Stream, read_npy_labels,
+    self, BadRows, ClassNames, Collected, Fields, InputKind, OnBad, Predictions, Scores, Stream, read_npy_labels,
 };
 
 use crate::args::PredictionArgs;
@@ -15,17 +15,22 @@ use crate::args::PredictionArgs;
 /// The predictions, and a name for messages.
 pub struct Input {
     pub predictions: Predictions,
+    /// The group of each row, if a column was asked for.
+    pub groups: Option<Vec<String>>,
     pub name: String,
 }
 
 /// Reads all files or arrays into memory; says on standard error how many rows were left out.
-pub fn read(args: &PredictionArgs) -> Result<Input> {
+pub fn read(args: &PredictionArgs, group: Option<&str>) -> Result<Input> {
     let input = source(args)?;
+    if group.is_some() && args.files.is_empty() {
+        return Err(request("--group names a column of a prediction file; bare arrays have none"));
+    }
     let name = input.name();
-    let stream = Stream::open(&input, fields(args)?)?;
-    let (predictions, bad) = stream.collect(args.ignore_index, on_bad(args)?)?;
+    let stream = Stream::open(&input, Fields { group: group.map(str::to_owned), ..fields(args)? })?;
+    let Collected { predictions, groups, bad } = stream.collect(args.ignore_index, on_bad(args)?)?;
     remark(&bad);
-    Ok(Input { predictions, name })
+    Ok(Input { predictions, groups, name })
 }
 
 /// Says that rows were left out.
@@ -92,13 +97,14 @@ pub fn arrays(scores: Scores, scores_path: &Path, labels_path: &Path) -> Result<
     let name = format!("{} with {}", scores_path.display(), labels_path.display());
     let labels = read_npy_labels(labels_path)?;
     let predictions = Predictions::new(scores, labels).context(name.clone())?;
-    Ok(Input { predictions, name })
+    Ok(Input { predictions, groups: None, name })
 }
 
 /// A prediction file in memory, by the usual names of its columns.
-pub fn read_file(path: &Path) -> Result<Predictions> {
+pub fn read_file(path: &Path, group: Option<&str>) -> Result<Collected> {
     let input = predictions::Input::files(std::slice::from_ref(&path.to_owned()), None)?;
-    Ok(Stream::open(&input, Fields::default())?.collect(None, OnBad::Refuse)?.0)
+    let fields = Fields { group: group.map(str::to_owned), ..Fields::default() };
+    Ok(Stream::open(&input, fields)?.collect(None, OnBad::Refuse)?)
 }
 
 /// `KEY=VALUE` texts as parameters: numbers where they read as such.

@@ -10,7 +10,7 @@ use candor::parameters::ParameterValue;
 use candor::report::Warning;
 use candor::{Labels, Logits, Probs};
 use candor_recipes::predictions::{
-    Predictions, ScoreKind, Scores, Values, read_groups, read_npy_scores, write_npy_scores, write_npy_vector,
+    Collected, Predictions, ScoreKind, Scores, Values, read_npy_scores, write_npy_scores, write_npy_vector,
     write_parquet,
 };
 use candor_recipes::{Error, files};
@@ -141,14 +141,6 @@ fn sample(predictions: &Predictions, ignore_index: Option<i64>) -> candor::Resul
     }
 }
 
-/// The groups of a file's rows.
-fn groups(file: Option<&Path>, column: &str) -> Result<Vec<String>> {
-    let Some(file) = file else {
-        return Err(inputs::request("--group names a column of a prediction file; bare arrays have none"));
-    };
-    Ok(read_groups(file, column)?)
-}
-
 pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
     if args.method != "auto" {
         calibrators::by_name(&args.method)?;
@@ -157,16 +149,16 @@ pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
         }
     }
     let ignore_index = args.predictions.ignore_index;
-    let input = inputs::read(&args.predictions)?;
     let column = args.group.as_deref();
-    let groups = column.map(|column| groups(args.predictions.file.as_deref(), column)).transpose()?;
+    let input = inputs::read(&args.predictions, column)?;
+    let groups = input.groups.as_deref();
     let mut rows = sample(&input.predictions, ignore_index).context(input.name.clone())?;
-    if let Some(groups) = &groups {
+    if let Some(groups) = groups {
         rows = rows.with_groups(groups)?;
     }
     let (fit, choice) = fitted(args, &rows).context(input.name.clone())?;
     let before = summary(&input.predictions, ignore_index)?;
-    let after = summary_after(&fit.map, &input.predictions, groups.as_deref(), ignore_index)?;
+    let after = summary_after(&fit.map, &input.predictions, groups, ignore_index)?;
     let warnings =
         fit.report.warnings.iter().map(|w| Warning::new(w.code.name(), w.message())).collect::<Vec<_>>();
     let map = MapFile {
@@ -299,21 +291,28 @@ enum Given {
 }
 
 impl Given {
-    fn read(args: &ApplyArgs) -> Result<Self> {
+    fn read(args: &ApplyArgs, group: Option<&str>) -> Result<(Self, Option<Vec<String>>)> {
+        if group.is_some() && args.file.is_none() {
+            return Err(inputs::request("--group names a column of a prediction file; bare arrays have none"));
+        }
         let (scores, path) = match (&args.file, &args.logits, &args.probs) {
-            (Some(file), ..) => return Ok(Given::File(inputs::read_file(file)?)),
+            (Some(file), ..) => {
+                let Collected { predictions, groups, .. } = inputs::read_file(file, group)?;
+                return Ok((Given::File(predictions), groups));
+            }
             (None, Some(path), _) => (read_npy_scores(path, ScoreKind::Logits)?, path),
             (None, None, Some(path)) => (read_npy_scores(path, ScoreKind::Probs)?, path),
             (None, None, None) => {
                 return Err(inputs::request(
-                    "no predictions given: name a Parquet file, or --logits or --probs",
+                    "no predictions given: name a prediction file, or --logits or --probs",
                 ));
             }
         };
-        Ok(match &args.labels {
+        let given = match &args.labels {
             Some(labels) => Given::Labelled(inputs::arrays(scores, path, labels)?.predictions),
             None => Given::Bare(scores),
-        })
+        };
+        Ok((given, None))
     }
 
     fn predictions(&self) -> Option<&Predictions> {
@@ -349,9 +348,8 @@ pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
             "this map gives one confidence score a row and no probabilities: name a .npy file with --out",
         ));
     }
-    let given = Given::read(args)?;
     let column = args.group.as_deref().or(stored.group.as_deref()).filter(|_| map.needs_groups());
-    let groups = column.map(|column| groups(args.file.as_deref(), column)).transpose()?;
+    let (given, groups) = Given::read(args, column)?;
     let groups = groups.as_deref();
     let what = || args.map.display().to_string();
     let figures = match given.predictions() {

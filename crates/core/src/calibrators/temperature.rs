@@ -265,7 +265,7 @@ impl<'a> Problem<'a> {
         let (mut low, mut high) = (lowest, highest);
         let mut beta = start;
         let mut evaluations = 0;
-        let mut point = Point::default();
+        let mut point;
         loop {
             point = self.evaluate(beta, stride);
             evaluations += 1;

@@ -141,6 +141,11 @@ impl Groups {
         &self.names
     }
 
+    /// The group of a row, if there is such a row.
+    pub fn of_row(&self, row: usize) -> Option<&str> {
+        Some(self.names.get(*self.rows.get(row)? as usize)?)
+    }
+
     /// Index into [`names`](Self::names) of each row.
     pub fn rows(&self) -> &[u32] {
         &self.rows

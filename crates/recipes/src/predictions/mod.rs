@@ -12,7 +12,6 @@ mod csv_rows;
 mod detail;
 mod evaluate;
 mod fields;
-mod group_column;
 mod ipc;
 mod json_rows;
 mod npy;
@@ -28,9 +27,8 @@ pub use class_names::ClassNames;
 pub use detail::Detail;
 pub use evaluate::{Evaluated, Other, Request, evaluate};
 pub use fields::Fields;
-pub use source::{Format, Input, Stream};
+pub use source::{Collected, Format, Input, Stream};
 
-pub use group_column::read as read_groups;
 pub use npy::{
     read_labels as read_npy_labels, read_scores as read_npy_scores, read_vector as read_npy_vector,
     write_scores as write_npy_scores, write_vector as write_npy_vector,

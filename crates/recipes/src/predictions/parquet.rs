@@ -102,7 +102,7 @@ mod tests {
     fn read(path: &Path, kind: Option<ScoreKind>) -> Result<Predictions> {
         let input = Input::Files { paths: vec![path.to_owned()], format: Some(Format::Parquet) };
         let fields = Fields { kind: kind.map(Into::into), ..Fields::default() };
-        Ok(Stream::open(&input, fields)?.collect(None, OnBad::Refuse)?.0)
+        Ok(Stream::open(&input, fields)?.collect(None, OnBad::Refuse)?.predictions)
     }
 
     fn write_batch(path: &Path, columns: Vec<(&str, ArrayRef)>) {

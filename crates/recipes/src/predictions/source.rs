@@ -282,8 +282,9 @@ impl Stream {
     /// # Errors
     /// As [`next_chunk`](Self::next_chunk); [`Error::BadRows`] for rows that cannot be used, unless they are to be
     /// skipped; [`Error::Config`] for confidences, which are no distribution over classes.
-    pub fn collect(mut self, ignore_index: Option<i64>, on_bad: OnBad) -> Result<(Predictions, BadRows)> {
+    pub fn collect(mut self, ignore_index: Option<i64>, on_bad: OnBad) -> Result<Collected> {
         let mut bad = BadRows::default();
+        let mut groups: Option<Vec<String>> = None;
         let mut labels = Vec::new();
         let mut values: Option<Values> = None;
         let mut rows = 0;
@@ -307,6 +308,10 @@ impl Stream {
             let kept = (0..chunk.labels.len()).filter(|row| !bad_rows.contains(row));
             let kept: Vec<usize> = kept.collect();
             labels.extend(kept.iter().filter_map(|&row| chunk.labels.get(row)));
+            if let Some(column) = &chunk.groups {
+                let names = kept.iter().map(|&row| column.of_row(row).unwrap_or_default().to_owned());
+                groups.get_or_insert_default().extend(names);
+            }
             let kept = two.rows(&kept, n_classes);
             values = Some(match values {
                 Some(before) => before.joined(kept),
@@ -319,8 +324,19 @@ impl Stream {
         let (kind, n_classes) = self.first.map_or((InputKind::Logits, 0), |first| (first.0, first.1));
         let kind = kind.scores().unwrap_or(ScoreKind::Probs);
         let scores = Scores { kind, values: values.unwrap_or(Values::F32(Vec::new())), n_classes };
-        Ok((Predictions::new(scores, labels)?, bad))
+        Ok(Collected { predictions: Predictions::new(scores, labels)?, groups, bad })
     }
+}
+
+/// All rows of a stream that can be used.
+#[derive(Debug)]
+pub struct Collected {
+    /// Their scores and labels.
+    pub predictions: Predictions,
+    /// Their groups, if a column was asked for.
+    pub groups: Option<Vec<String>>,
+    /// The rows that were left out.
+    pub bad: BadRows,
 }
 
 fn open(path: &Path, format: Option<Format>, fields: &Arc<Fields>) -> Result<Box<dyn ChunkSource>> {

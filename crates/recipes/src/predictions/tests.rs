@@ -31,7 +31,7 @@ fn stream(path: &Path, fields: Fields) -> Result<Stream> {
 }
 
 fn read_with(path: &Path, fields: Fields) -> Result<Predictions> {
-    Ok(stream(path, fields)?.collect(None, OnBad::Refuse)?.0)
+    Ok(stream(path, fields)?.collect(None, OnBad::Refuse)?.predictions)
 }
 
 /// The same numbers, whatever precision they were stored in.
@@ -266,7 +266,7 @@ fn arrays_of_either_byte_order_and_every_integer_type() {
         let input = Input::Arrays { kind: InputKind::Logits, scores: path("z.npy"), labels: path("y.npy") };
         let names = ClassNames::new(["a", "b", "cé"].map(str::to_owned).to_vec()).unwrap();
         let fields = Fields { class_names: Some(names), ..Fields::default() };
-        Stream::open(&input, fields)?.collect(None, OnBad::Refuse).map(|read| read.0)
+        Stream::open(&input, fields)?.collect(None, OnBad::Refuse).map(|read| read.predictions)
     };
     let mut words = header("<U2", "8,");
     for label in labels() {
@@ -303,7 +303,7 @@ fn several_files_patterns_and_what_must_agree() {
     std::fs::write(path("part-1.csv"), [&lines[..1], &lines[1..4]].concat().join("\n")).unwrap();
     let read = |names: &[PathBuf]| {
         let input = Input::files(names, None)?;
-        Stream::open(&input, Fields::default())?.collect(None, OnBad::Refuse).map(|read| read.0)
+        Stream::open(&input, Fields::default())?.collect(None, OnBad::Refuse).map(|read| read.predictions)
     };
     same(&read(&[path("part-*.csv")]).unwrap(), "pattern");
     same(&read(&[path("part-1.csv"), path("part-2.csv")]).unwrap(), "files");
@@ -384,7 +384,8 @@ fn each_row_that_cannot_be_used_is_told_with_what_was_found() {
     let message = error.to_string();
     assert!(message.starts_with("15 of 17 rows cannot be used"), "{message}");
     assert!(message.contains("p.ndjson, row 1: ") && message.contains("--on-bad skip"), "{message}");
-    let (kept, bad) = stream(&path, Fields::default()).unwrap().collect(Some(-100), OnBad::Skip).unwrap();
+    let Collected { predictions: kept, bad, .. } =
+        stream(&path, Fields::default()).unwrap().collect(Some(-100), OnBad::Skip).unwrap();
     assert_eq!((kept.labels, bad.count, bad.first.len()), (vec![0, -100, 1], 14, 5));
     assert_eq!((bad.kinds["null"], bad.kinds["label_range"]), (3, 2));
 }
@@ -455,7 +456,7 @@ fn nulls_and_ragged_lists_of_arrow() {
     // What remains are the rows themselves, not those shifted by the bad ones.
     let good: ArrayRef = Arc::new(Int64Array::from(vec![0, 0, 0, 0, 0, 0, 1]));
     write_parquet_batch(&path, &batch(vec![("labels", good), ("logits", lists::<i32>(rows()))]));
-    let (kept, _) = stream(&path, Fields::default()).unwrap().collect(None, OnBad::Skip).unwrap();
+    let kept = stream(&path, Fields::default()).unwrap().collect(None, OnBad::Skip).unwrap().predictions;
     assert_eq!(kept.scores.values, Values::F32(vec![0.5, 1.0, 7.0, 8.0]));
     assert_eq!(kept.labels, [0, 1]);
 }
