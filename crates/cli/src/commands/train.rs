@@ -17,7 +17,7 @@ use crate::interrupt;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
 use crate::report;
-use crate::table::{short, table};
+use crate::table::{paragraph, short, table};
 
 /// What a finished run leaves in `result.json`; no wall-clock figure, so that it can be compared byte by byte.
 #[derive(Serialize)]
@@ -65,6 +65,7 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
         figures: figures.clone(),
         epochs: output.epochs.clone(),
     }]);
+    let own_words: String = conclusion.verdict.iter().map(|sentence| paragraph(sentence)).collect();
     page.verdict.extend(conclusion.verdict);
     page.warnings.extend(conclusion.warnings);
     page.tables.extend(conclusion.tables);
@@ -78,6 +79,10 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
         return print_json(&result);
     }
     let mut text = people(&figures);
+    if !own_words.is_empty() {
+        text.push('\n');
+        text.push_str(&own_words);
+    }
     writeln!(text, "\nThe run is in {}", folder.display())?;
     print(&text)
 }
