@@ -44,6 +44,9 @@ pub(super) fn softmax_in_place(row: &mut [f64]) {
 
 /// Replaces logits by log-probabilities.
 pub(super) fn log_softmax_in_place(row: &mut [f64]) {
+    // Distances first: beside a huge logit the logarithm of the sum would vanish.
+    let max = max(row);
+    row.iter_mut().for_each(|value| *value -= max);
     let total = log_sum_exp(row);
     row.iter_mut().for_each(|value| *value -= total);
 }

@@ -248,6 +248,9 @@ impl Sample {
                 for (at, &label) in labels.iter().enumerate() {
                     let row = block * BLOCK_ROWS + at;
                     map.apply_row(self.row(row), self.group(row), &mut out);
+                    // Distances first: beside a huge logit the logarithm of the sum would vanish.
+                    let max = rows::max(&out);
+                    out.iter_mut().for_each(|z| *z -= max);
                     sum += self.weights[row] * (rows::log_sum_exp(&out) - out[label]);
                 }
                 sum
