@@ -344,7 +344,7 @@ pub enum CalibrateCommand {
     #[command(
         after_help = "Example: candor calibrate fit --logits val_logits.npy --labels val_labels.npy --out map.json"
     )]
-    Fit(FitArgs),
+    Fit(Box<FitArgs>),
     /// Apply a map to other predictions
     #[command(
         after_help = "Example: candor calibrate apply --map map.json --logits test_logits.npy --labels test_labels.npy --out calibrated.npy"

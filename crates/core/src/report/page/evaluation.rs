@@ -48,7 +48,7 @@ pub struct OtherModel {
 }
 
 /// Whether the second model is better in a metric, if more than chance says so.
-pub fn better(metric: &str, estimate: &PairedEstimate) -> Option<bool> {
+fn better(metric: &str, estimate: &PairedEstimate) -> Option<bool> {
     let [low, high] = estimate.ci?;
     let higher_is_better = ALL.iter().find(|info| info.name == metric)?.higher_is_better?;
     (low > 0.0 || high < 0.0).then_some((low > 0.0) == higher_is_better)
