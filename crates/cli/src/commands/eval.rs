@@ -111,6 +111,13 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     };
     let input = inputs::source(&args.predictions)?;
     let fields = Fields { group: args.group_by.clone(), ..inputs::fields(&args.predictions)? };
+    let column = args.group_by.as_ref().or(args.predictions.columns.weights_column.as_ref());
+    if let (predictions::Input::Arrays { .. }, Some(column)) = (&input, column) {
+        let problem = format!(
+            "bare arrays have no column {column:?} for groups or weights: give a file with columns, such as .npz"
+        );
+        return Err(inputs::request(&problem));
+    }
     let temperature = args.map.as_deref().map(temperature_of).transpose()?;
     let request = Request {
         options,

@@ -427,11 +427,12 @@ fn figures(name: &str, evaluation: &Evaluation, extras: &EvaluationExtras) -> Ve
     figures.extend(pictures::classes(evaluation, &extras.class_names));
     figures.extend(pictures::risk_coverage(name, evaluation, extras.other.as_ref()));
     figures.extend(pictures::margins(&settings));
-    for panel in figures
-        .iter_mut()
-        .filter(|figure| ["reliability", "margins", "confidence"].contains(&figure.name.as_str()))
-        .filter_map(|figure| figure.panels.first_mut())
-    {
+    // These were made for one setting of a training, whose title says nothing here.
+    let of_setting = |figure: &&mut Figure| {
+        let outcomes = figure.name == "confidence" && extras.outcomes.is_some();
+        ["reliability", "margins", "confidence"].contains(&figure.name.as_str()) && !outcomes
+    };
+    for panel in figures.iter_mut().filter(of_setting).filter_map(|figure| figure.panels.first_mut()) {
         panel.title = "All rows".to_owned();
     }
     figures
