@@ -140,13 +140,13 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     let class_names = fields.class_names.clone();
     let evaluated =
         evaluate(Stream::open(&input, fields)?, other_stream, &request).with_context(|| name.clone())?;
-    let other_name = other.as_ref().map(predictions::Input::name);
+    let other_name = other.as_ref().map(short_name);
     let judged = Judged {
         name: &name,
         metrics,
         positive: args.positive.as_deref(),
         other: other_name.as_deref(),
-        verdict: verdict(&evaluated, &name, other_name.as_deref()),
+        verdict: verdict(&evaluated, &short_name(&input), other_name.as_deref()),
         temperature,
         warnings: warnings(&evaluated, metrics),
         evaluated: &evaluated,
