@@ -53,7 +53,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  candor eval --logits test_logits.npy --labels test_labels.npy\n  candor eval 'part-*.parquet' --group-by site --report report.html\n\nRows are streamed: two chunks of 4 MiB are in memory at a time (of Arrow files, a record batch), whatever the\nsize of the files. Metrics that need the order of the rows (AURC, adaptive ECE) keep 8 bytes a row beside that\n(candor list metrics, column state); --metrics leaves them out."
     )]
-    Eval(EvalArgs),
+    Eval(Box<EvalArgs>),
     /// Fit a calibration map on held-out predictions, or apply one
     #[command(subcommand)]
     Calibrate(CalibrateCommand),
@@ -368,7 +368,7 @@ pub enum CalibrateCommand {
     #[command(
         after_help = "Example: candor calibrate fit --logits val_logits.npy --labels val_labels.npy --out map.json"
     )]
-    Fit(FitArgs),
+    Fit(Box<FitArgs>),
     /// Apply a map to other predictions
     #[command(
         after_help = "Example: candor calibrate apply --map map.json --logits test_logits.npy --labels test_labels.npy --out calibrated.npy"

@@ -251,7 +251,7 @@ fn requests_that_make_no_sense_are_refused() {
     let arrays = write_arrays(folder.path(), &rows);
     let file = path("p.csv").display().to_string();
     for (arguments, words) in [
-        (format!("{file} --metrics eec"), "did you mean \"ece\""),
+        (format!("{file} --metrics smoth_ece"), "did you mean \"smooth_ece\""),
         (format!("{file} --group-by sitte"), "did you mean \"site\""),
         (format!("{file} --positive 1"), "--group-by"),
         (format!("{file} --group-by site --positive 3"), "0..=2"),

@@ -38,8 +38,12 @@ struct Difference {
 }
 
 pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
-    let mut document =
-        Document { schema: "candor.compare_predictions/1", files: Vec::new(), differences: Vec::new(), verdict: Vec::new() };
+    let mut document = Document {
+        schema: "candor.compare_predictions/1",
+        files: Vec::new(),
+        differences: Vec::new(),
+        verdict: Vec::new(),
+    };
     let Some((base, others)) = args.predictions.split_first() else { return Ok(()) };
     let name = |path: &Path| path.display().to_string();
     for other in others {
@@ -112,7 +116,9 @@ fn people(document: &Document) -> String {
                 difference.file.clone(),
                 difference.metric.to_owned(),
                 short(difference.mean, 4),
-                difference.ci.map_or("-".to_owned(), |[low, high]| format!("{} to {}", short(low, 4), short(high, 4))),
+                difference
+                    .ci
+                    .map_or("-".to_owned(), |[low, high]| format!("{} to {}", short(low, 4), short(high, 4))),
             ]
         })
         .collect();

@@ -111,6 +111,13 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     };
     let input = inputs::source(&args.predictions)?;
     let fields = Fields { group: args.group_by.clone(), ..inputs::fields(&args.predictions)? };
+    let column = args.group_by.as_ref().or(args.predictions.columns.weights_column.as_ref());
+    if let (predictions::Input::Arrays { .. }, Some(column)) = (&input, column) {
+        let problem = format!(
+            "bare arrays have no column {column:?} for groups or weights: give a file with columns, such as .npz"
+        );
+        return Err(inputs::request(&problem));
+    }
     let temperature = args.map.as_deref().map(temperature_of).transpose()?;
     let request = Request {
         options,
@@ -133,13 +140,13 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     let class_names = fields.class_names.clone();
     let evaluated =
         evaluate(Stream::open(&input, fields)?, other_stream, &request).with_context(|| name.clone())?;
-    let other_name = other.as_ref().map(predictions::Input::name);
+    let other_name = other.as_ref().map(short_name);
     let judged = Judged {
         name: &name,
         metrics,
         positive: args.positive.as_deref(),
         other: other_name.as_deref(),
-        verdict: verdict(&evaluated, &name, other_name.as_deref()),
+        verdict: verdict(&evaluated, &short_name(&input), other_name.as_deref()),
         temperature,
         warnings: warnings(&evaluated, metrics),
         evaluated: &evaluated,

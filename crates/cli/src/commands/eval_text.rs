@@ -114,7 +114,7 @@ fn groups(judged: &Judged<'_>) -> Option<String> {
     if groups.len() > MOST_GROUPS {
         text.push_str(&format!("and {} more groups; --json has all\n", groups.len() - MOST_GROUPS));
     }
-    text.push_str("chance: ECE of calibrated predictions of as many rows; gap: confidence - accuracy\n");
+    text.push_str("chance: ECE of as many calibrated predictions; gap: confidence - accuracy\n");
     if let Some((group, evaluation)) = worst_group(judged.evaluated) {
         let ece = evaluation.metrics.get("ece");
         let null = ece.and_then(|ece| ece.null_value);

@@ -181,9 +181,9 @@ fn has(names: &[&str], wanted: &str) -> String {
         .map(|name| (strsim::jaro_winkler(name, wanted), name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness > 0.8)
-        .map_or(String::new(), |(_, name)| format!("; did you mean {name:?}?"));
+        .map_or("; it has".to_owned(), |(_, name)| format!("; did you mean {name:?}? It has"));
     let shown: Vec<&str> = names.iter().take(MOST).copied().collect();
-    format!("{near}; it has {}{more}", shown.join(", "))
+    format!("{near} {}{more}", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
     fn what_is_missing_and_what_is_there_is_named() {
         let message = |names: &[&str], fields: &Fields| find(names, fields).unwrap_err().to_string();
         let none = message(&["labels", "logit"], &Fields::default());
-        assert!(none.contains("needs a list column") && none.contains("it has labels, logit"), "{none}");
+        assert!(none.contains("needs a list column") && none.contains("has labels, logit"), "{none}");
         let group = Fields { group: Some("sexx".into()), ..Fields::default() };
         let none = message(&["labels", "score", "sex"], &group);
         assert!(none.contains("no column \"sexx\" for the groups; did you mean \"sex\"?"), "{none}");

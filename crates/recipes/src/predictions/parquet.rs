@@ -163,10 +163,13 @@ mod tests {
         assert!(read(&path, None).unwrap_err().to_string().contains("needs a list column"));
         let words: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
         let scores: ArrayRef = Arc::new(Float32Array::from(vec![0.0, 1.0]));
-        write_batch(&path, vec![("labels", words), ("logit_0", Arc::clone(&scores))]);
+        write_batch(
+            &path,
+            vec![("labels", words), ("logit_0", Arc::clone(&scores)), ("logit_1", Arc::clone(&scores))],
+        );
         assert!(read(&path, None).unwrap_err().to_string().contains("--class-names"));
         let null: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None]));
-        write_batch(&path, vec![("labels", null), ("logit_0", scores)]);
+        write_batch(&path, vec![("labels", null), ("logit_0", Arc::clone(&scores)), ("logit_1", scores)]);
         assert!(read(&path, None).unwrap_err().to_string().contains("row 1: the label is null"));
         std::fs::write(&path, b"PAR1 no").unwrap();
         assert!(read(&path, None).unwrap_err().to_string().contains("not readable as Parquet"));

@@ -312,7 +312,7 @@ fn several_files_patterns_and_what_must_agree() {
     std::fs::write(path("two.csv"), "labels,logit_0,logit_1\n0,1,2\n").unwrap();
     let message = read(&[path("part-1.csv"), path("two.csv")]).unwrap_err().to_string();
     assert!(
-        message.contains("two.csv: holds logits of 2 classes, but") && message.contains("3 classes"),
+        message.contains("two.csv: holds logits of 2 classes, but") && message.contains("logits of 3"),
         "{message}"
     );
     std::fs::write(path("probs.csv"), "labels,prob_0,prob_1,prob_2\n0,1,0,0\n").unwrap();
@@ -320,11 +320,7 @@ fn several_files_patterns_and_what_must_agree() {
     assert!(message.contains("holds probs"), "{message}");
     std::fs::write(path("empty.csv"), "labels,logit_0,logit_1\n").unwrap();
     assert!(read(&[path("empty.csv")]).unwrap_err().to_string().contains("holds no rows"));
-    same(
-        &read(&[path("part-1.csv"), path("empty.csv"), path("part-2.csv")][..1])
-            .map_or(wanted(), |_| wanted()),
-        "",
-    );
+    same(&read(&[path("part-1.csv"), path("empty.csv"), path("part-2.csv")]).unwrap(), "an empty part");
     std::fs::write(path("x.data"), "?").unwrap();
     assert!(read(&[path("x.data")]).unwrap_err().to_string().contains("--format"));
     std::fs::write(path("x.npy"), "?").unwrap();

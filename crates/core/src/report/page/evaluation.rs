@@ -48,7 +48,7 @@ pub struct OtherModel {
 }
 
 /// Whether the second model is better in a metric, if more than chance says so.
-pub fn better(metric: &str, estimate: &PairedEstimate) -> Option<bool> {
+fn better(metric: &str, estimate: &PairedEstimate) -> Option<bool> {
     let [low, high] = estimate.ci?;
     let higher_is_better = ALL.iter().find(|info| info.name == metric)?.higher_is_better?;
     (low > 0.0 || high < 0.0).then_some((low > 0.0) == higher_is_better)
@@ -427,11 +427,12 @@ fn figures(name: &str, evaluation: &Evaluation, extras: &EvaluationExtras) -> Ve
     figures.extend(pictures::classes(evaluation, &extras.class_names));
     figures.extend(pictures::risk_coverage(name, evaluation, extras.other.as_ref()));
     figures.extend(pictures::margins(&settings));
-    for panel in figures
-        .iter_mut()
-        .filter(|figure| ["reliability", "margins", "confidence"].contains(&figure.name.as_str()))
-        .filter_map(|figure| figure.panels.first_mut())
-    {
+    // These were made for one setting of a training, whose title says nothing here.
+    let of_setting = |figure: &&mut Figure| {
+        let outcomes = figure.name == "confidence" && extras.outcomes.is_some();
+        ["reliability", "margins", "confidence"].contains(&figure.name.as_str()) && !outcomes
+    };
+    for panel in figures.iter_mut().filter(of_setting).filter_map(|figure| figure.panels.first_mut()) {
         panel.title = "All rows".to_owned();
     }
     figures

@@ -27,7 +27,7 @@ mod text;
 pub use axis::Axis;
 pub use detail::{EpochPoint, Histogram, RunDetail};
 pub use document::{Cell, Heading, Page, Row, Table};
-pub use evaluation::{EvaluationExtras, OtherModel, better, differences_in_words};
+pub use evaluation::{EvaluationExtras, OtherModel, differences_in_words};
 pub use figure::{Block, Figure, Layer, LegendEntry, Mark, Panel, Plot, Point, Strip};
 pub use heat_map::HeatMap;
 pub use html::render;
