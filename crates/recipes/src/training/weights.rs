@@ -183,7 +183,7 @@ impl ModuleMapper for Writer<'_> {
         if transposed {
             shape.swap(0, 1);
         }
-        let values: Vec<f32> = match self.tensors.tensor(&name) {
+        let mut values: Vec<f32> = match self.tensors.tensor(&name) {
             Ok(view) if view.dtype() == Dtype::F32 && view.shape() == shape => view
                 .data()
                 .chunks_exact(4)
@@ -200,10 +200,13 @@ impl ModuleMapper for Writer<'_> {
             }
         };
         self.used += 1;
-        let mut tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
-        if transposed {
-            tensor = tensor.swap_dims(0, 1);
+        if transposed && let [rows, columns] = shape[..] {
+            // In the layout of the model that was trained: the bits of a product may depend on it.
+            let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+            values = places.map(|place| values[place]).collect();
+            shape.swap(0, 1);
         }
+        let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
         param.map(|_| tensor)
     }
 }
