@@ -18,8 +18,8 @@ use crate::vision::model::init::Layers;
 /// A perceptron with one hidden layer, and personalised propagation of its logits.
 #[derive(Module, Debug)]
 pub struct Appnp {
-    lin1: Linear,
-    lin2: Linear,
+    pub(super) lin1: Linear,
+    pub(super) lin2: Linear,
 }
 
 impl NodeModel for Appnp {

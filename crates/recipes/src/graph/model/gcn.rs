@@ -18,8 +18,8 @@ use crate::vision::model::init::Layers;
 /// Two graph convolutions with ReLU between, dropout before each.
 #[derive(Module, Debug)]
 pub struct Gcn {
-    conv1: Linear,
-    conv2: Linear,
+    pub(super) conv1: Linear,
+    pub(super) conv2: Linear,
 }
 
 impl NodeModel for Gcn {

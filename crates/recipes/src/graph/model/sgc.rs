@@ -16,7 +16,7 @@ use crate::vision::model::init::Layers;
 /// Propagated features and a linear layer.
 #[derive(Module, Debug)]
 pub struct Sgc {
-    linear: Linear,
+    pub(super) linear: Linear,
 }
 
 impl NodeModel for Sgc {
