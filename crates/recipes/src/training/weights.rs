@@ -200,10 +200,10 @@ impl ModuleMapper for Writer<'_> {
             }
         };
         self.used += 1;
-        if transposed {
-            // Turned here and not by a view, so that predictions have the bits of the model that was trained.
-            let (rows, columns) = (shape[0], shape[1]);
-            values = (0..values.len()).map(|at| values[(at % rows) * columns + at / rows]).collect();
+        if transposed && let [rows, columns] = shape[..] {
+            // In the layout of the model that was trained: the bits of a product may depend on it.
+            let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+            values = places.map(|place| values[place]).collect();
             shape.swap(0, 1);
         }
         let tensor = Tensor::<D>::from_data(TensorData::new(values, shape), &device);
