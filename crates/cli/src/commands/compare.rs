@@ -28,7 +28,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     let missing: Vec<Axis> = recipe
         .axes()
         .iter()
-        .filter(|(key, _)| !given(key) && !(own_strength && *key == "loss.smoothing"))
+        .filter(|(key, _)| !(given(key) || own_strength && *key == "loss.smoothing"))
         .map(|(key, values)| Axis {
             key: (*key).to_owned(),
             values: values.iter().map(|value| (*value).to_owned()).collect(),

@@ -267,7 +267,7 @@ mod tests {
         assert!(matches!(SoftmaxRegression::fit(points, &targets, 2, 0.0), Err(Error::OutOfRange { .. })));
         assert!(matches!(SoftmaxRegression::fit(points, &targets[..2], 2, 1.0), Err(Error::Shape { .. })));
         assert!(matches!(
-            SoftmaxRegression::fit(points, &[0.0; 2100], 1050, 1.0),
+            SoftmaxRegression::fit(points, &[0.0; 6000], 3000, 1.0),
             Err(Error::OutOfRange { .. })
         ));
     }
