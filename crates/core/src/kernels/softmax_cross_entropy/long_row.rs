@@ -196,6 +196,9 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
         &self,
     ) -> Option<RowValue> {
         let (k, job, destination) = (self.n_classes, self.job, self.destination);
+        // Copies: as fields behind a reference they could overlap what is written, for all the compiler knows.
+        let (uniform, scale) = (job.uniform, job.scale);
+        let (second_factor, prior_factor) = (job.second_factor, job.prior_factor);
         // One pointer in place: with two, the compiler's overlap check would pick a scalar loop.
         let source = if MODE == IN_PLACE { destination.cast_const() } else { self.source };
         let main = k / LANES * LANES;
@@ -276,26 +279,26 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
 
             // Pass 2: exponentials, into the gradient's place if it can hold them, and the sums.
             let mass_at = |j: usize| -> f32 {
-                let mut q = job.uniform;
+                let mut q = uniform;
                 if has_second {
-                    q = multiply_add::<FMA>(*second.add(j), job.second_factor, q);
+                    q = multiply_add::<FMA>(*second.add(j), second_factor, q);
                 }
                 if has_prior {
-                    q = multiply_add::<FMA>(*prior.add(j), job.prior_factor, q);
+                    q = multiply_add::<FMA>(*prior.add(j), prior_factor, q);
                 }
                 if weights.is_null() { q } else { q * *weights.add(j) }
             };
             // The same of many classes at once: what a target has is asked once for all.
             let masses_at = |i: usize| -> [f32; LANES] {
-                let mut q = [job.uniform; LANES];
+                let mut q = [uniform; LANES];
                 if has_second {
                     for l in 0..LANES {
-                        q[l] = multiply_add::<FMA>(*second.add(i + l), job.second_factor, q[l]);
+                        q[l] = multiply_add::<FMA>(*second.add(i + l), second_factor, q[l]);
                     }
                 }
                 if has_prior {
                     for l in 0..LANES {
-                        q[l] = multiply_add::<FMA>(*prior.add(i + l), job.prior_factor, q[l]);
+                        q[l] = multiply_add::<FMA>(*prior.add(i + l), prior_factor, q[l]);
                     }
                 }
                 if !weights.is_null() {
@@ -320,6 +323,11 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                         }
                     }
                     let masses = if KIND == PLAIN { [0.0; LANES] } else { masses_at(i) };
+                    let mut dense = [0.0_f32; LANES];
+                    if KIND == DENSE {
+                        std::ptr::copy_nonoverlapping(second.add(i), dense.as_mut_ptr(), LANES);
+                    }
+                    let mut exps = [0.0_f32; LANES];
                     for l in 0..LANES {
                         let v = (*source.add(i + l)).widen() - max;
                         let e = exp_nonpositive::<FMA>(v);
@@ -334,12 +342,17 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                             sums.mass[l] += masses[l];
                         }
                         if KIND == DENSE {
-                            let r = *second.add(i + l);
-                            sums.dense_dot[l] = multiply_add::<FMA>(r, v, sums.dense_dot[l]);
-                            sums.dense_mass[l] += r;
+                            sums.dense_dot[l] = multiply_add::<FMA>(dense[l], v, sums.dense_dot[l]);
+                            sums.dense_mass[l] += dense[l];
                         }
-                        if MODE != FORWARD && T::EXACT {
+                        if MODE != FORWARD && T::EXACT && KIND == PLAIN {
                             *destination.add(i + l) = T::narrow(e);
+                        }
+                        exps[l] = e;
+                    }
+                    if MODE != FORWARD && T::EXACT && KIND != PLAIN {
+                        for l in 0..LANES {
+                            *destination.add(i + l) = T::narrow(exps[l]);
                         }
                     }
                     i += LANES;
@@ -384,8 +397,8 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
 
             // The explicit pairs' masses come on top.
             let (rest_mass, rest_dot) = if KIND == PLAIN {
-                let uniform = f64::from(job.uniform);
-                (uniform * k as f64, uniform * totals.dot)
+                let q = f64::from(uniform);
+                (q * k as f64, q * totals.dot)
             } else {
                 (totals.mass, totals.dot)
             };
@@ -399,12 +412,12 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
 
             // Pass 3: scale and subtract.
             if MODE != FORWARD {
-                let factor = (target_sum * f64::from(job.scale) / totals.exp) as f32;
-                let offset = -job.uniform * job.scale;
-                let rest = |j: usize| if KIND == PLAIN { offset } else { -job.scale * mass_at(j) };
+                let factor = (target_sum * f64::from(scale) / totals.exp) as f32;
+                let offset = -uniform * scale;
+                let rest = |j: usize| if KIND == PLAIN { offset } else { -scale * mass_at(j) };
                 let explicit = |class: usize, mass: f64| {
                     let q = job.pair_factor * mass * f64::from(weight_at(class));
-                    (q * f64::from(job.scale)) as f32
+                    (q * f64::from(scale)) as f32
                 };
                 let mut start = 0;
                 if T::EXACT && KIND == PLAIN {
@@ -423,7 +436,7 @@ impl<T: FusedStorage> LongRow<'_, '_, T> {
                     }
                     for l in 0..LANES {
                         let e = if T::EXACT { block[l] } else { exp_nonpositive::<FMA>(block[l] - max) };
-                        let q = if KIND == PLAIN { offset } else { -job.scale * masses[l] };
+                        let q = if KIND == PLAIN { offset } else { -scale * masses[l] };
                         block[l] = multiply_add::<FMA>(e, factor, q);
                     }
                     for l in 0..LANES {
