@@ -7,7 +7,8 @@ use anyhow::{Context, Result, anyhow};
 use candor::parameters::ParameterValue;
 use candor_recipes::Error;
 use candor_recipes::predictions::{
-    self, BadRows, ClassNames, Collected, Fields, InputKind, OnBad, Predictions, Scores, Stream, read_npy_labels,
+    self, BadRows, ClassNames, Collected, Fields, InputKind, OnBad, Predictions, Scores, Stream,
+    read_npy_labels,
 };
 
 use crate::args::PredictionArgs;
@@ -120,6 +121,13 @@ pub fn parameters(set: &[String]) -> Result<BTreeMap<String, ParameterValue>> {
             Ok((key.trim().to_owned(), value))
         })
         .collect()
+}
+
+/// An error with the name of the input in front, unless it says it itself.
+pub fn named(error: Error, name: &str) -> anyhow::Error {
+    let says = error.to_string().contains(name);
+    let error = anyhow::Error::from(error);
+    if says { error } else { error.context(name.to_owned()) }
 }
 
 /// An error of the request itself.

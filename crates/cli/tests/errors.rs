@@ -95,10 +95,11 @@ fn predictions_that_cannot_be_judged_are_refused_with_row_and_reason() {
         refused(&format!("eval {}", write_predictions(folder.path(), kind, scores, 2, labels)))
     };
     let message = eval("logits", &[], &[]);
-    assert!(message.contains("at least one counted row"), "{message}");
+    assert!(message.contains("holds no rows"), "{message}");
+    assert_eq!(message.matches("labels.npy").count(), 1, "{message}");
     let message = eval("logits", &[0.0, 1.0, 2.0, 3.0], &[0]);
     assert!(
-        message.contains("labels") && message.contains("1") && message.contains("2 are needed"),
+        message.contains("labels.npy") && message.contains("has 1 rows, but the scores have 2"),
         "{message}"
     );
     let message = eval("logits", &[0.0, 1.0, f32::NAN, 3.0], &[0, 1]);
@@ -117,14 +118,14 @@ fn predictions_that_cannot_be_judged_are_refused_with_row_and_reason() {
 fn files_of_another_kind_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    write_npy(&folder.path().join("int.npy"), "<i8", "2, 2", &[0; 32]);
+    write_npy(&folder.path().join("complex.npy"), "<c8", "2, 2", &[0; 32]);
     write_npy(&folder.path().join("flat.npy"), "<f4", "4,", &[0; 16]);
     write_npy(&folder.path().join("labels.npy"), "<i8", "2,", &[0; 16]);
     std::fs::write(folder.path().join("text.npy"), "hello").unwrap();
     std::fs::write(folder.path().join("x.parquet"), "hello").unwrap();
     let labels = path("labels.npy");
     for (file, words) in [
-        ("int.npy", "float"),
+        ("complex.npy", "numbers are needed"),
         ("flat.npy", "[rows, classes]"),
         ("text.npy", "not a NumPy array"),
         ("none.npy", "none.npy"),

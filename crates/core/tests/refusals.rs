@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candor::kernels::isa::Isa;
 use candor::losses::{BackwardCorrection, Batch, LossOptions, Reduction, Transition, Weighting, by_name};
-use candor::metrics::{BinEdges, ReliabilityTable};
+use candor::metrics::{BinEdges, Evaluator, InputKind, ReliabilityTable};
 use candor::parameters::{Parameter, ParameterValue, Parameters};
 use candor::targets::{
     self, Background, BinaryTargets, DenseRows, Graph, OffClass, Positives, TargetRule, Uniform,
@@ -218,6 +218,13 @@ fn zero_weight() -> Error {
     refused(&[0.0; 6], &targets(&[0, -100]), options)
 }
 
+fn wrong_kind() -> Error {
+    let mut evaluator = Evaluator::with_kind(InputKind::Binary, Default::default()).expect("an evaluation");
+    let error = evaluator.update_confidence(&[0.5_f32], &[true], None).expect_err("another kind");
+    assert_says(&error, &["binary", "confidence"]);
+    error
+}
+
 fn unknown_name() -> Error {
     assert!(matches!("offclass".parse::<Convention>(), Err(Error::UnknownName { .. })));
     assert!(matches!("max".parse::<Reduction>(), Err(Error::UnknownName { .. })));
@@ -353,6 +360,7 @@ fn every_error_can_be_produced_and_speaks_in_sentences() {
         weight_value(),
         empty(),
         zero_weight(),
+        wrong_kind(),
         unknown_name(),
         parameter_kind(),
         labels_needed(),

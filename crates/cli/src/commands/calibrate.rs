@@ -293,7 +293,9 @@ enum Given {
 impl Given {
     fn read(args: &ApplyArgs, group: Option<&str>) -> Result<(Self, Option<Vec<String>>)> {
         if group.is_some() && args.file.is_none() {
-            return Err(inputs::request("--group names a column of a prediction file; bare arrays have none"));
+            return Err(inputs::request(
+                "--group names a column of a prediction file; bare arrays have none",
+            ));
         }
         let (scores, path) = match (&args.file, &args.logits, &args.probs) {
             (Some(file), ..) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candor::metrics::{Evaluation, EvaluationOptions, Fairness, MetricSet, PairedEstimate};
 use candor::report::page::{EvaluationExtras, OtherModel, Page, differences_in_words};
 use candor::report::{Warning, evaluation_warnings, group_warnings};
@@ -138,8 +138,8 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     };
     let name = input.name();
     let class_names = fields.class_names.clone();
-    let evaluated =
-        evaluate(Stream::open(&input, fields)?, other_stream, &request).with_context(|| name.clone())?;
+    let evaluated = evaluate(Stream::open(&input, fields)?, other_stream, &request)
+        .map_err(|error| inputs::named(error, &name))?;
     let other_name = other.as_ref().map(short_name);
     let judged = Judged {
         name: &name,

@@ -77,7 +77,8 @@ impl<'a> Labels<'a> {
     /// `rows` rows from row `from` on.
     pub(crate) fn rows(&self, from: usize, rows: usize) -> Labels<'a> {
         let data = &self.data[from..from + rows];
-        let ignored = self.ignore_index.map_or(0, |ignore| data.iter().filter(|label| **label == ignore).count());
+        let ignored =
+            self.ignore_index.map_or(0, |ignore| data.iter().filter(|label| **label == ignore).count());
         Labels { data, counted: rows - ignored, ..*self }
     }
 

@@ -31,7 +31,10 @@ impl Description {
     pub(super) fn read(weights: &Path) -> Result<Self> {
         let metadata = read_metadata(weights)?;
         let text = metadata.get(&description_key(super::INFO.name)).ok_or_else(|| {
-            Error::format(weights, "does not say which model of images it belongs to; it was not written by a run")
+            Error::format(
+                weights,
+                "does not say which model of images it belongs to; it was not written by a run",
+            )
         })?;
         read_description(weights, text)
     }

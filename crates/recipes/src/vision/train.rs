@@ -10,9 +10,7 @@ use candor_burn::{LossModule, LossOutput};
 use super::data::{self, Split};
 use super::label_file::FileLabels;
 use super::model::{ImageModel, ImageShape};
-use super::predict::{
-    Description, WithModel, augmented, gathered, inputs, logits, normalised, with_model,
-};
+use super::predict::{Description, WithModel, augmented, gathered, inputs, logits, normalised, with_model};
 use super::setup::{Setup, file_labels};
 use super::teacher::Teachers;
 use super::telemetry::{self, Triple};
