@@ -61,7 +61,7 @@ pub enum Command {
     #[command(
         after_help = "Example: candor loss --logits z.npy --labels y.npy --smoothing 0.1 --reduction mean --grad g.npy"
     )]
-    Loss(LossArgs),
+    Loss(Box<LossArgs>),
     /// Labels in, soft targets out, for use by other frameworks
     #[command(
         after_help = "Example: candor soften labels.npy --classes 10 --target uniform --set smoothing=0.1 --out targets.npy"

@@ -216,7 +216,10 @@ fn multi_label_rows_are_their_entries_and_an_unknown_entry_counts_nowhere() {
 }
 
 /// Rows of small random numbers, so that ties and equal rows occur.
-fn rows() -> impl Strategy<Value = (Vec<(Vec<f64>, usize, f64)>, Vec<usize>)> {
+/// Scores, label and weight of each row, and where the rows are cut.
+type Cut = (Vec<(Vec<f64>, usize, f64)>, Vec<usize>);
+
+fn rows() -> impl Strategy<Value = Cut> {
     let row = (prop::collection::vec(-8..8_i32, 3), 0..3_usize, 0..4_usize);
     let row = row.prop_map(|(z, label, w)| {
         (z.into_iter().map(|z| f64::from(z) * 0.5).collect(), label, [1.0, 1.0, 0.5, 2.25][w])
@@ -353,6 +356,9 @@ fn coverage(n: usize, rate: fn(f64) -> f64, sets: u64) -> [f64; 4] {
     covered
 }
 
+/// A name, and the accuracy at each confidence.
+type Model = (&'static str, fn(f64) -> f64);
+
 /// Slow: runs where CANDOR_COVERAGE is set, and prints the table.
 #[test]
 fn intervals_cover_the_population_in_95_of_100_sets() {
@@ -361,7 +367,7 @@ fn intervals_cover_the_population_in_95_of_100_sets() {
         return;
     };
     let sets: u64 = sets.parse().unwrap();
-    let models: [(&str, fn(f64) -> f64); 3] = [
+    let models: [Model; 3] = [
         ("calibrated", |c| c.clamp(0.02, 0.98)),
         ("over-confident", |c| 0.75 * c + 0.1),
         ("under-confident", |c| if c > 0.5 { 0.5 + 0.5 * (2.0 * c - 1.0).powf(0.5) } else { c }),

@@ -136,7 +136,7 @@ fn candidates(
     if !names.contains(&"identity") {
         names.insert(0, "identity");
     }
-    for name in given.keys().filter(|name| !names.contains(&name.as_str())) {
+    if let Some(name) = given.keys().find(|name| !names.contains(&name.as_str())) {
         by_name(name)?;
         // Parameters of a method that does not take part would have no effect.
         return Err(crate::registry::unknown(

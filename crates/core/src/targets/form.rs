@@ -360,9 +360,7 @@ fn passes<T: Storage>(values: &[T], normalised: bool) -> bool {
     let chunks = values.chunks_exact(LANES);
     chunks.remainder().iter().enumerate().for_each(|(lane, value)| add(lane, *value));
     for chunk in chunks {
-        for lane in 0..LANES {
-            add(lane, chunk[lane]);
-        }
+        chunk.iter().enumerate().for_each(|(lane, value)| add(lane, *value));
     }
     // NaN and infinity stay in a sum, and nothing is negative where every lane's least is 0.
     let sum: f64 = sums.iter().sum();

@@ -4,6 +4,9 @@
 //! In `f32` the exponentials wait in the gradient's place; half precision could not hold them, and computes
 //! them twice instead. No memory is allocated.
 
+// Loops over several arrays of one vector each: by index they read as what they do, and vectorise.
+#![allow(clippy::needless_range_loop)]
+
 use super::job::{BY_CLASS, DENSE, Job, Kind, LARGEST_FACTOR, PLAIN, PairSums, Setting};
 use super::{HUGE_BITS, RowBuffers, RowValue};
 use crate::kernels::exp_f32::{exp_nonpositive, multiply_add};
