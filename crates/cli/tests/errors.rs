@@ -103,15 +103,21 @@ fn predictions_that_cannot_be_judged_are_refused_with_row_and_reason() {
         "{message}"
     );
     let message = eval("logits", &[0.0, 1.0, f32::NAN, 3.0], &[0, 1]);
-    assert!(message.contains("row 1, class 0") && message.contains("NaN"), "{message}");
+    assert!(
+        message.contains("row 1: the logit of class 0 is NaN") && message.contains("1 of 2 rows"),
+        "{message}"
+    );
     let message = eval("logits", &[0.0, 1.0, f32::INFINITY, 3.0], &[0, 1]);
-    assert!(message.contains("row 1, class 0: the logit is inf"), "{message}");
+    assert!(message.contains("row 1: the logit of class 0 is inf"), "{message}");
     let message = eval("logits", &[0.0, 1.0, 2.0, 3.0], &[0, 2]);
     assert!(message.contains("row 1: label 2") && message.contains("0..=1"), "{message}");
     let message = eval("probs", &[0.5, 0.5, 0.5, 0.4], &[0, 1]);
     assert!(message.contains("row 1") && message.contains("sum to 0.9"), "{message}");
     let message = eval("probs", &[0.5, 0.5, 1.5, -0.5], &[0, 1]);
-    assert!(message.contains("row 1, class 0") && message.contains("[0, 1]"), "{message}");
+    assert!(
+        message.contains("row 1: the probability of class 0 is 1.5") && message.contains("[0, 1]"),
+        "{message}"
+    );
 }
 
 #[test]
