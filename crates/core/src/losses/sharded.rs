@@ -79,7 +79,7 @@ impl RowShard {
 /// assert!((first.loss(0, &merged[0])? - 1.8624059381).abs() < 1e-9);
 /// let mut gradient = [0.0_f32; 2];
 /// second.gradient(Logits::new(&right, 2)?, labels, &merged, 1.0, &mut gradient)?;
-/// assert!((gradient[0] + 0.7658203).abs() < 1e-6);
+/// assert!((gradient[0] + 0.7681407).abs() < 1e-6);
 /// # Ok::<(), candor::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -67,7 +67,7 @@ pub fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
 /// Writes numbers as a float array `[n]`.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`](crate::Error::Io).
 pub fn write_vector(path: &Path, values: &[f64]) -> Result<()> {
     use npyz::WriterBuilder;
     write_atomic(path, |file| {

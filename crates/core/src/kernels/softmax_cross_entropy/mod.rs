@@ -2,8 +2,8 @@
 //!
 //! `q = (1-α)·explicit + α·background`, times a weight a class if there are any; `s = Σ q`.
 //! Each row goes through its maximum (and a look at the magnitudes), exponentials and sums, gradient.
-//! Up to [`lanes::SMALL_CLASSES`] classes, rows stand side by side in the lanes of vectors ([`lanes`]); beyond,
-//! a vector holds a piece of one row ([`long_row`]). The number of classes alone decides.
+//! Up to `SMALL_CLASSES` classes, rows stand side by side in the lanes of vectors (`lanes`); beyond,
+//! a vector holds a piece of one row (`long_row`). The number of classes alone decides.
 //! A row with a value that is not finite or beyond 1e30 goes to [`reference_row`], which handles masked
 //! classes and names errors.
 
