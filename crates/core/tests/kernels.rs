@@ -4,8 +4,11 @@
 use std::fmt::Display;
 
 use candor::kernels::isa::Isa;
-use candor::losses::{Batch, CrossEntropy, Loss, LossOptions, LossState, Reduction, Weighting};
-use candor::{Buffers, Targets};
+use candor::losses::{
+    Batch, CrossEntropy, Loss, LossOptions, LossState, Reduction, Weighting, value_grad_on,
+};
+use candor::targets::Background;
+use candor::{Buffers, Labels, Targets};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -349,6 +352,26 @@ fn the_gradient_of_every_row_sums_to_zero_also_with_masked_classes() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_label_without_mass_keeps_the_digits_of_the_others_beside_a_huge_logit() {
+    for n_classes in [4, 100] {
+        let mut logits: Vec<f32> = (0..n_classes).map(|class| class as f32 / 8.0).collect();
+        logits[0] = -1e29;
+        let wide: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
+        let targets =
+            Targets::labels(Labels::new(&[0], n_classes).unwrap()).smoothed(1.0, Background::OtherClasses);
+        let want = CrossEntropy
+            .value_grad_f64(Batch::new(Buffers::Forward(&wide), &targets), &mut Default::default())
+            .unwrap()
+            .loss;
+        for isa in Isa::available() {
+            let got = value_grad_on(isa, Batch::new(Buffers::Forward(&logits), &targets)).unwrap().loss;
+            // The sum of K terms in single precision.
+            assert!((got - want).abs() < 1e-5 * want, "{n_classes} {isa:?}: {got} against {want}");
         }
     }
 }

@@ -130,6 +130,11 @@ impl<'a> Job<'a> {
                 RowBackground::OtherClasses if n_classes > 1 => {
                     uniform = target.smoothing / (n_classes - 1) as f64;
                     explicit_factor = hard - uniform;
+                    // A label with less mass than the others is their mass less a part of it: beside a huge logit
+                    // the difference would have no digits left.
+                    if explicit_factor < 0.0 {
+                        return None;
+                    }
                 }
                 RowBackground::Prior(_) if prior.len() == n_classes => prior_factor = target.smoothing,
                 RowBackground::OtherClasses | RowBackground::Prior(_) => return None,
