@@ -17,6 +17,12 @@ pub enum Error {
         /// The targets' shape.
         got: Vec<usize>,
     },
+    /// A loss that has no value by row was asked for one.
+    #[error("{loss} has no value by row: choose the reduction mean or sum")]
+    Reduction {
+        /// The loss.
+        loss: &'static str,
+    },
     /// A tensor could not be read into host memory.
     #[error("the {what} could not be read from the device: {reason}")]
     Read {

@@ -3,18 +3,21 @@
 //! One generic operation, [`host_gradient`], takes any [`candor::losses::Loss`] into Burn's autodiff: the
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
 //! gradient. On the `flex` backend nothing is copied; the gradient overwrites the logits where nobody else
-//! holds them. [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs.
+//! holds them. [`LinearCrossEntropyLoss`] takes hidden states and a vocabulary and never holds all logits.
+//! [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs.
 
 mod cross_entropy;
 mod error;
 mod evaluation_metric;
 pub mod host_gradient;
+mod linear_cross_entropy;
 mod loss_module;
 mod sparse_product;
 
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
 pub use evaluation_metric::EvaluationMetric;
+pub use linear_cross_entropy::{LinearCrossEntropyLoss, LinearCrossEntropyLossConfig, LinearLossOutput};
 pub use loss_module::{LossModule, LossOutput, LossTargets};
 pub use sparse_product::{SharedMatrix, sparse_product};
 

@@ -2,5 +2,6 @@
 
 mod agreement;
 mod evaluation_metric;
+mod linear;
 mod refusals;
 mod sparse;

@@ -106,7 +106,7 @@ pub struct CompareArgs {
     /// Go on with an interrupted comparison in --out
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Also write every picture of the report as an SVG file
+    /// Also write every picture of the report as an SVG and a PNG file
     #[arg(long)]
     pub export_plots: bool,
     /// Compare prediction files of the same rows instead of training; the first is the baseline
@@ -127,7 +127,7 @@ pub struct TrainArgs {
     /// Go on with the run in --out from its checkpoint
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Also write every picture of the report as an SVG file
+    /// Also write every picture of the report as an SVG and a PNG file
     #[arg(long)]
     pub export_plots: bool,
     #[command(flatten)]
@@ -357,6 +357,10 @@ pub struct EvalArgs {
     /// Write the figures as one HTML page
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Also write every picture of the report as an SVG and a PNG file, into the folder FILE.plots of --report
+    /// FILE.html
+    #[arg(long, requires = "report")]
+    pub export_plots: bool,
     /// Seed of the simulations behind intervals and null values
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

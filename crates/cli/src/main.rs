@@ -9,6 +9,7 @@ mod config_flags;
 mod diagram;
 mod inputs;
 mod interrupt;
+mod maps;
 mod output;
 mod png;
 mod progress;

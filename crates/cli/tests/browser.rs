@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::program::{ok, write_images};
+use crate::program::{json as figures, ok, write_images};
 
 /// A browser behind ChromeDriver, spoken to in the WebDriver protocol.
 struct Browser {
@@ -173,9 +173,20 @@ fn the_reports_can_be_read_and_used_and_stay_by_themselves() {
     );
     run(&["train", "--epochs", "4", "--hidden", "16"], &train);
     let page = folder.path().join("eval.html");
-    ok(&format!("eval {} --report {}", train.join("predictions.parquet").display(), page.display()));
+    let predictions = train.join("predictions.parquet");
+    let classes = figures(&format!("eval {}", predictions.display()))["classes"].as_u64().unwrap();
+    // So do the names of its classes.
+    let names: Vec<String> = (0..classes).map(|class| format!("<script>alert(1)</script>{class}")).collect();
+    std::fs::write(folder.path().join("names.json"), serde_json::to_vec(&names).unwrap()).unwrap();
+    let names = folder.path().join("names.json");
+    ok(&format!(
+        "eval {} --class-names {} --report {}",
+        predictions.display(),
+        names.display(),
+        page.display()
+    ));
 
-    for page in [compare.join("report.html"), train.join("report.html"), page] {
+    for page in [compare.join("report.html"), train.join("report.html"), page.clone()] {
         assert!(std::fs::metadata(&page).unwrap().len() < 2_000_000, "{} is too large", page.display());
         browser.open(&page);
         let count = |selector: &str| {
@@ -240,7 +251,10 @@ fn the_reports_can_be_read_and_used_and_stay_by_themselves() {
             .collect();
         assert!(requests.is_empty(), "{}: {requests:?}", page.display());
     }
-    browser.open(&compare.join("report.html"));
-    let text = browser.script("return document.body.textContent");
-    assert!(text.as_str().unwrap().contains("<script>alert(1)</script>"), "the name is not shown as text");
+    for (page, name) in [(compare.join("report.html"), "&\"images\""), (page, "1")] {
+        browser.open(&page);
+        let text = browser.script("return document.body.textContent");
+        let name = format!("<script>alert(1)</script>{name}");
+        assert!(text.as_str().unwrap().contains(&name), "{name} is not shown as text");
+    }
 }

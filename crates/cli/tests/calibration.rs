@@ -121,6 +121,77 @@ fn groups_of_a_column_have_their_own_temperature() {
 }
 
 #[test]
+fn a_column_of_weights_counts_rows_so_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logits, labels) = overconfident(300);
+    let (mut once, mut weighted) = ("label,logit_0,logit_1\n".to_owned(), String::new());
+    weighted += "label,logit_0,logit_1,times\n";
+    for (i, (z, label)) in logits.chunks_exact(2).zip(&labels).enumerate() {
+        let row = format!("{label},{},{}", z[0], z[1]);
+        weighted += &format!("{row},{}\n", i % 3);
+        (0..i % 3).for_each(|_| once += &format!("{row}\n"));
+    }
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("once.csv"), once).unwrap();
+    std::fs::write(path("weighted.csv"), weighted).unwrap();
+    for method in ["temperature", "vector", "isotonic"] {
+        let a = json(&format!("calibrate fit {} --method {method}", path("once.csv")));
+        let b =
+            json(&format!("calibrate fit {} --weights-column times --method {method}", path("weighted.csv")));
+        for (part, metric) in [("before", "nll"), ("after", "nll"), ("after", "ece"), ("after", "accuracy")] {
+            let (a, b) = (a[part][metric].as_f64().unwrap(), b[part][metric].as_f64().unwrap());
+            assert!((a - b).abs() < 1e-7, "{method}: {part} {metric} {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn a_map_with_groups_finds_them_when_it_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (logits, labels) = overconfident(700);
+    let mut text = "label,site,logit_0,logit_1\n".to_owned();
+    for (i, (z, label)) in logits.chunks_exact(2).zip(&labels).enumerate() {
+        text += &format!("{label},{},{},{}\n", ["north", "south"][i % 2], z[0], z[1]);
+    }
+    std::fs::write(path("p.csv"), text).unwrap();
+    let fit = json(&format!(
+        "calibrate fit {} --method group_temperature --group site --out {}",
+        path("p.csv"),
+        path("map.json")
+    ));
+    let document = json(&format!("eval {} --map {}", path("p.csv"), path("map.json")));
+    let after = document["with_map"]["evaluation"]["metrics"]["nll"]["value"].as_f64().unwrap();
+    assert!((after - fit["after"]["nll"].as_f64().unwrap()).abs() < 1e-9);
+    assert_eq!(document["groups"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn an_ensemble_of_honest_models_is_told_to_be_under_confident() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: usize| folder.path().join(format!("{name}.parquet")).display().to_string();
+    // Rows of class 0; each model errs on rows of its own, and says 80 % whatever it decides.
+    for model in 0..3 {
+        let rows = 600;
+        let logits =
+            (0..rows).flat_map(|row| if row % 5 == model { [0.0, 4f32.ln()] } else { [4f32.ln(), 0.0] });
+        let predictions = Predictions::from_logits(logits.collect(), 2, vec![0; rows]).unwrap();
+        write_parquet(std::path::Path::new(&path(model)), &predictions).unwrap();
+    }
+    let files = format!("{} {} {}", path(0), path(1), path(2));
+    let document = json(&format!("compare --predictions {files}"));
+    let of =
+        |evaluation: &serde_json::Value, name: &str| evaluation["metrics"][name]["value"].as_f64().unwrap();
+    assert!(of(&document["files"][1]["evaluation"], "signed_gap").abs() < 1e-6);
+    // Two of three are right in every row: accuracy 1 at a mean probability of .8 or (.8 + .8 + .2)/3 = .6.
+    assert_eq!(of(&document["ensemble"], "accuracy"), 1.0);
+    let gap = of(&document["ensemble"], "signed_gap");
+    assert!((gap - (0.6 * 0.6 + 0.4 * 0.8 - 1.0)).abs() < 1e-6, "{gap}");
+    assert_eq!(document["warnings"][0]["code"], "ensemble");
+    assert!(ok(&format!("compare --predictions {files}")).contains("mean of their probabilities"));
+}
+
+#[test]
 fn maps_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

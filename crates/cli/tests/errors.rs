@@ -40,6 +40,7 @@ fn settings_that_make_no_training_are_refused() {
         ("--train-size 99999", "more than the"),
         ("--set training.epoch=3", "did you mean \"training.epochs\""),
         ("--set loss.smoothing=abc", "must be a number"),
+        ("--beta 0.5", "is a setting of graph, which vision does not read"),
         ("--config no-such-file.toml", "no-such-file.toml"),
         ("--data no-such-folder", "does not exist"),
     ] {

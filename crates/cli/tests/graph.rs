@@ -135,7 +135,7 @@ fn broken_data_and_settings_are_named() {
     assert!(train("--dropout 1").contains("model.dropout = 1"));
     assert!(train("--propagation diffusion").contains("symmetric"));
     assert!(train("--model mlp").contains("gcn"));
-    assert!(train("--augment flip").contains("a graph has no views"));
+    assert!(train("--augment flip").contains("is a setting of vision, which graph does not read"));
     assert!(train("--target mixup --smoothing 0.1").contains("mixup"));
     assert!(train(&format!("--data {data} --test 5")).contains("a split of its own"));
     std::fs::write(folder.path().join("edges.csv"), "src,dst\n3,60\n").unwrap();

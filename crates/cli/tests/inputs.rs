@@ -298,7 +298,22 @@ fn a_map_shows_its_effect_and_words_are_labels() {
     assert!((after - fit["after"]["nll"].as_f64().unwrap()).abs() < 1e-9);
     assert!(after < document["metrics"]["nll"]["value"].as_f64().unwrap());
     let html = std::fs::read_to_string(report).unwrap();
-    assert!(html.contains("With temperature") && html.contains("What rejection would gain"));
+    assert!(html.contains("With T = ") && html.contains("What rejection would gain"));
+
+    // Any other map too, and pictures as files of their own.
+    for method in ["vector", "isotonic", "dirichlet"] {
+        let fit = json(&format!("calibrate fit {file} --method {method} --out {map}"));
+        let report = path(method).with_extension("html");
+        let document = figures(&format!("{file} --map {map} --report {} --export-plots", report.display()));
+        assert_eq!(document["with_map"]["method"], method);
+        let after = document["with_map"]["evaluation"]["metrics"]["nll"]["value"].as_f64().unwrap();
+        assert!((after - fit["after"]["nll"].as_f64().unwrap()).abs() < 1e-9, "{method}");
+        let plots: Vec<_> = std::fs::read_dir(report.with_extension("plots")).unwrap().collect();
+        assert!(plots.len() >= 8 && plots.len() % 2 == 0, "{} pictures of {method}", plots.len());
+    }
+    ok(&format!("calibrate fit {file} --method logit_normalisation --out {map}"));
+    let message = refused(&format!("eval {file} --map {map}"));
+    assert!(message.contains("ranks predictions"), "{message}");
 
     let mut text = "label,logit_0,logit_1,logit_2\n".to_owned();
     for (z, label, ..) in &rows {

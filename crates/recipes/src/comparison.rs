@@ -4,7 +4,7 @@
 //! a run's bits do not depend on how many run beside it. Finished runs are kept, so an interrupted comparison
 //! goes on where it stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -167,7 +167,32 @@ pub fn run(
     }
     let finished: Option<Vec<FinishedRun>> =
         results.into_iter().map(|slot| slot.into_inner().ok().flatten()).collect();
-    finished.ok_or_else(|| Error::Interrupted { saved: control.folder.clone() })
+    let mut finished = finished.ok_or_else(|| Error::Interrupted { saved: control.folder.clone() })?;
+    complete(&mut finished);
+    Ok(finished)
+}
+
+/// What one variant says of itself, all say: where a setting differs, its usual value is told too.
+fn complete(runs: &mut [FinishedRun]) {
+    let keys: BTreeSet<String> =
+        runs.iter().flat_map(|run| run.record.variant.settings.keys().cloned()).collect();
+    for run in runs {
+        let own: BTreeMap<String, String> = run.config.pairs().into_iter().map(named).collect();
+        let settings = &mut run.record.variant.settings;
+        for key in keys.iter() {
+            if let (false, Some(value)) = (settings.contains_key(key), own.get(key)) {
+                settings.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// A setting by the name that variants give it.
+fn named((path, value): (String, String)) -> (String, String) {
+    match keys::find(&path) {
+        Some(key) => (key.flag().replace('-', "_"), value),
+        None => (path, value),
+    }
 }
 
 /// Counts the rows of one run towards the grid's.
@@ -228,7 +253,7 @@ fn one_run(
 
 /// What a report shows of a run.
 pub fn detail(run: &FinishedRun) -> RunDetail {
-    detail_of(&run.config, &run.figures, &run.epochs)
+    RunDetail { variant: run.record.variant.clone(), ..detail_of(&run.config, &run.figures, &run.epochs) }
 }
 
 /// What a report shows of a training.
@@ -275,10 +300,8 @@ pub fn variant(config: &Config) -> Variant {
             let shown = taught || varied.iter().any(|(key, _)| key == path) || usual.get(path) != Some(value);
             shown && !own.contains(&path.as_str())
         })
-        .filter_map(|(path, value)| match keys::find(&path) {
-            Some(key) => key.axis.then(|| (key.flag().replace('-', "_"), value)),
-            None => path.contains('.').then_some((path, value)),
-        })
+        .filter(|(path, _)| keys::find(path).map_or(path.contains('.'), |key| key.axis))
+        .map(named)
         .collect();
     Variant {
         loss: config.loss.name.clone(),
@@ -394,6 +417,33 @@ mod tests {
         assert_eq!(configs.iter().map(|config| config.seed).collect::<Vec<_>>(), [3, 4, 3, 4, 3, 4, 3, 4]);
         assert!(variant(&configs[0]).settings.is_empty());
         assert_eq!(variant(&configs[2]).settings["optimizer"], "sgd");
+    }
+
+    #[test]
+    fn a_setting_that_differs_is_told_of_every_run() {
+        let run = |optimizer: &str| {
+            let mut layers = Layers::default();
+            layers.set("optimizer.name", optimizer).unwrap();
+            let config = layers.build().unwrap();
+            let logits = vec![1.0, 0.0, 0.0, 1.0];
+            let test = crate::predictions::Predictions::from_logits(logits, 2, vec![0, 1]).unwrap();
+            let output = crate::recipe::RunOutput {
+                validation: None,
+                test,
+                epochs: Vec::new(),
+                seconds: 0.0,
+                findings: Default::default(),
+            };
+            let figures = output.figures(EvaluationOptions::default()).unwrap();
+            let record = record(&config, &figures, &[], 0.0);
+            FinishedRun { config, record, figures, epochs: Vec::new() }
+        };
+        let mut runs = [run("adam"), run("sgd")];
+        assert!(runs[0].record.variant.settings.is_empty());
+        complete(&mut runs);
+        assert_eq!(runs[0].record.variant.settings["optimizer"], "adam");
+        assert_eq!(runs[1].record.variant.settings["optimizer"], "sgd");
+        assert_eq!(detail(&runs[0]).variant, runs[0].record.variant);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `candor calibrate`: fits a map on held-out predictions, applies it to others.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use candor::calibrators::{self, Candidate, Fit, Map, Output, Sample, SavedMap};
@@ -9,15 +8,16 @@ use candor::metrics::{EvaluationOptions, RankedRows, selective_risk};
 use candor::parameters::ParameterValue;
 use candor::report::Warning;
 use candor::{Labels, Logits, Probs};
+use candor_recipes::files;
 use candor_recipes::predictions::{
     Collected, Predictions, ScoreKind, Scores, Values, read_npy_scores, write_npy_scores, write_npy_vector,
     write_parquet,
 };
-use candor_recipes::{Error, files};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::args::{ApplyArgs, FitArgs, Global};
 use crate::inputs;
+use crate::maps;
 use crate::output::{print, print_json};
 use crate::table::{paragraph, short, table};
 
@@ -37,15 +37,6 @@ struct MapFile<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     choice: Option<Table>,
     warnings: Vec<Warning>,
-}
-
-/// What `apply` reads of such a file.
-#[derive(Debug, Deserialize)]
-struct StoredMap {
-    #[serde(flatten)]
-    saved: SavedMap,
-    #[serde(default)]
-    group: Option<String>,
 }
 
 /// The cross-validation behind `auto`.
@@ -85,59 +76,35 @@ fn summary_after(
     groups: Option<&[String]>,
     ignore_index: Option<i64>,
 ) -> candor_recipes::Result<Summary> {
-    let labels = predictions.labels.clone();
-    let after =
-        summary(&Predictions::new(calibrated(map, &predictions.scores, groups)?, labels)?, ignore_index)?;
+    let scores = predictions.scores.calibrated(map, groups)?;
+    let after = summary(&Predictions { scores, ..predictions.clone() }, ignore_index)?;
     if map.as_dyn().info().output != Output::Confidence {
         return Ok(after);
     }
-    let trust = confidence(map, &predictions.scores, groups)?;
+    let trust = predictions.scores.confidence(map, groups)?;
     let mut ranked = RankedRows::default();
-    for (score, row) in trust.into_iter().zip(predictions.row_scores(ignore_index)?) {
+    for (at, (score, row)) in trust.into_iter().zip(predictions.row_scores(ignore_index)?).enumerate() {
         if let Some(row) = row {
-            ranked.update(score, row.correct);
+            let weight = predictions.weights.as_ref().map_or(1.0, |weights| weights[at]);
+            ranked.update_weighted(score, row.correct, weight);
         }
     }
     Ok(Summary { aurc: selective_risk(&ranked)?.aurc, ..after })
-}
-
-/// Scores of the same kind and precision after a map.
-fn calibrated(map: &Map, scores: &Scores, groups: Option<&[String]>) -> candor::Result<Scores> {
-    let k = scores.n_classes;
-    let narrow = |values: Vec<f64>| Values::F32(values.into_iter().map(|v| v as f32).collect());
-    let values = match (&scores.values, scores.kind) {
-        (Values::F32(values), ScoreKind::Logits) => narrow(map.logits(Logits::new(values, k)?, groups)?),
-        (Values::F64(values), ScoreKind::Logits) => Values::F64(map.logits(Logits::new(values, k)?, groups)?),
-        (Values::F32(values), ScoreKind::Probs) => {
-            narrow(map.probs_of_probs(Probs::new(values, k)?, groups)?)
-        }
-        (Values::F64(values), ScoreKind::Probs) => {
-            Values::F64(map.probs_of_probs(Probs::new(values, k)?, groups)?)
-        }
-    };
-    Ok(Scores { kind: scores.kind, values, n_classes: k })
-}
-
-/// The score by which a map ranks rows.
-fn confidence(map: &Map, scores: &Scores, groups: Option<&[String]>) -> candor::Result<Vec<f64>> {
-    let k = scores.n_classes;
-    match (&scores.values, scores.kind) {
-        (Values::F32(values), ScoreKind::Logits) => map.confidence(Logits::new(values, k)?, groups),
-        (Values::F64(values), ScoreKind::Logits) => map.confidence(Logits::new(values, k)?, groups),
-        (Values::F32(values), ScoreKind::Probs) => map.confidence_of_probs(Probs::new(values, k)?, groups),
-        (Values::F64(values), ScoreKind::Probs) => map.confidence_of_probs(Probs::new(values, k)?, groups),
-    }
 }
 
 fn sample(predictions: &Predictions, ignore_index: Option<i64>) -> candor::Result<Sample> {
     let scores = &predictions.scores;
     let k = scores.n_classes;
     let labels = Labels::with_ignore(&predictions.labels, k, ignore_index)?;
-    match (&scores.values, scores.kind) {
+    let sample = match (&scores.values, scores.kind) {
         (Values::F32(values), ScoreKind::Logits) => Sample::from_logits(Logits::new(values, k)?, labels),
         (Values::F64(values), ScoreKind::Logits) => Sample::from_logits(Logits::new(values, k)?, labels),
         (Values::F32(values), ScoreKind::Probs) => Sample::from_probs(Probs::new(values, k)?, labels),
         (Values::F64(values), ScoreKind::Probs) => Sample::from_probs(Probs::new(values, k)?, labels),
+    }?;
+    match &predictions.weights {
+        Some(weights) => sample.with_weights(weights),
+        None => Ok(sample),
     }
 }
 
@@ -179,7 +146,7 @@ pub fn fit(args: &FitArgs, global: &Global) -> Result<()> {
     if global.json {
         return print_json(&map);
     }
-    let mut text = format!("{}: {}, fitted on {} rows\n\n", input.name, described(&fit.map), map.n);
+    let mut text = format!("{}: {}, fitted on {} rows\n\n", input.name, maps::described(&fit.map), map.n);
     if let Some(choice) = &map.choice {
         text.push_str(&choice_table(choice, fit.map.name()));
         text.push('\n');
@@ -221,29 +188,6 @@ fn fitted(args: &FitArgs, rows: &Sample) -> Result<(Fit, Option<Table>)> {
     let choice = calibrators::choose(rows, &names, &by_method, args.folds, args.seed)?;
     let table = Table { folds: args.folds, seed: args.seed, candidates: choice.table };
     Ok((choice.fit, Some(table)))
-}
-
-/// A map in a few words.
-fn described(map: &Map) -> String {
-    match map {
-        Map::Temperature(map) => format!("temperature {:.6}", map.temperature),
-        Map::GroupTemperature(map) => {
-            let each: Vec<String> = map.groups.iter().map(|(name, t)| format!("{name} {t:.4}")).collect();
-            format!("temperatures {} (others {:.4})", each.join(", "), map.pooled)
-        }
-        Map::EnsembleTemperature(map) => {
-            let [tempered, plain, uniform] = map.weights;
-            format!(
-                "temperature {:.6}, weights {tempered:.4} tempered, {plain:.4} plain, {uniform:.4} uniform",
-                map.temperature
-            )
-        }
-        Map::LogitNormalisation(map) => match map.p {
-            Some(p) => format!("logit_normalisation with p = {p}"),
-            None => "logit_normalisation: the largest probability".to_owned(),
-        },
-        other => format!("{} with {} numbers", other.name(), other.as_dyn().n_parameters()),
-    }
 }
 
 fn choice_table(choice: &Table, chosen: &str) -> String {
@@ -332,17 +276,8 @@ impl Given {
     }
 }
 
-fn read_map(path: &Path) -> Result<StoredMap> {
-    let bytes = files::read(path)?;
-    let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
-    let stored: StoredMap = serde_json::from_slice(&bytes)
-        .map_err(|error| bad(format!("is no map written by calibrate fit: {error}")))?;
-    stored.saved.check().map_err(|error| bad(format!("is a map that this version cannot apply: {error}")))?;
-    Ok(stored)
-}
-
 pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
-    let stored = read_map(&args.map)?;
+    let stored = maps::read(&args.map)?;
     let map = &stored.saved.map;
     let scored = map.as_dyn().info().output == Output::Confidence;
     if scored && args.out.extension().is_none_or(|ending| ending != "npy") {
@@ -362,9 +297,9 @@ pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
         None => None,
     };
     if scored {
-        write_npy_vector(&args.out, &confidence(map, given.scores(), groups).with_context(what)?)?;
+        write_npy_vector(&args.out, &given.scores().confidence(map, groups).with_context(what)?)?;
     } else {
-        let scores = calibrated(map, given.scores(), groups).with_context(what)?;
+        let scores = given.scores().calibrated(map, groups).with_context(what)?;
         match &given {
             Given::File(predictions) => {
                 write_parquet(&args.out, &Predictions::new(scores, predictions.labels.clone())?)?;
@@ -395,6 +330,6 @@ pub fn apply(args: &ApplyArgs, global: &Global) -> Result<()> {
         text.push_str(&before_after(before, after));
     }
     let kind = if scored { "Confidence scores" } else { "Calibrated scores" };
-    text.push_str(&format!("{kind} by {} are in {}\n", described(map), args.out.display()));
+    text.push_str(&format!("{kind} by {} are in {}\n", maps::described(map), args.out.display()));
     print(&text)
 }

@@ -1,14 +1,18 @@
-//! `candor compare --predictions`: models trained elsewhere, compared row by row.
+//! `candor compare --predictions`: models trained elsewhere, compared row by row and as an ensemble.
 
 use std::path::Path;
 
 use anyhow::Result;
 use candor::metrics::{ALL, Evaluation, EvaluationOptions};
 use candor::report::page::differences_in_words;
-use candor_recipes::predictions::{Evaluated, Fields, Input, OnBad, Request, Stream, evaluate};
+use candor::report::{Warning, ensemble_warning};
+use candor_recipes::predictions::{
+    Evaluated, Fields, Input, InputKind, OnBad, Request, Stream, ensemble, evaluate,
+};
 use serde::Serialize;
 
 use crate::args::{CompareArgs, Global};
+use crate::inputs;
 use crate::output::{print, print_json};
 use crate::table::{paragraph, short, table};
 
@@ -18,6 +22,10 @@ struct Document {
     files: Vec<File>,
     differences: Vec<Difference>,
     verdict: Vec<String>,
+    /// The mean of the models' probabilities, if all gave scores for every class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ensemble: Option<Evaluation>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Serialize)]
@@ -43,11 +51,15 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
         files: Vec::new(),
         differences: Vec::new(),
         verdict: Vec::new(),
+        ensemble: None,
+        warnings: Vec::new(),
     };
     let Some((base, others)) = args.predictions.split_first() else { return Ok(()) };
     let name = |path: &Path| path.display().to_string();
+    let mut have_classes = true;
     for other in others {
-        let Evaluated { evaluation, other: Some(judged), .. } = paired(base, other)? else { continue };
+        let Evaluated { evaluation, other: Some(judged), kind, .. } = paired(base, other)? else { continue };
+        have_classes &= kind != InputKind::Confidence && judged.evaluation.metrics.contains_key("nll");
         if document.files.is_empty() {
             document.files.push(File { file: name(base), evaluation });
         }
@@ -66,6 +78,17 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
         }
         document.files.push(File { file: name(other), evaluation: judged.evaluation });
     }
+    if have_classes {
+        let members: Vec<_> = args
+            .predictions
+            .iter()
+            .map(|path| Ok(inputs::read_file(path, None)?.predictions))
+            .collect::<Result<_>>()?;
+        let together = ensemble(&members)?.evaluate(EvaluationOptions::default(), None)?;
+        let alone: Vec<&Evaluation> = document.files.iter().map(|file| &file.evaluation).collect();
+        document.warnings.extend(ensemble_warning(&together, &alone));
+        document.ensemble = Some(together);
+    }
     if global.json {
         return print_json(&document);
     }
@@ -83,29 +106,28 @@ fn paired(base: &Path, other: &Path) -> Result<Evaluated> {
         ignore_index: None,
         on_bad: OnBad::Refuse,
         positive: None,
-        temperature: None,
+        map: None,
         detail: false,
     };
     Ok(evaluate(stream(base)?, Some(stream(other)?), &request)?)
 }
 
 fn people(document: &Document) -> String {
-    let rows: Vec<Vec<String>> = document
-        .files
-        .iter()
-        .map(|file| {
-            let value = |name: &str, decimals| short(file.evaluation.value(name), decimals);
-            vec![
-                file.file.clone(),
-                value("accuracy", 4),
-                value("nll", 3),
-                value("ece", 3),
-                value("brier", 3),
-                value("signed_gap", 3),
-                value("aurc", 3),
-            ]
-        })
-        .collect();
+    let row = |name: &str, evaluation: &Evaluation| {
+        let value = |name: &str, decimals| short(evaluation.value(name), decimals);
+        vec![
+            name.to_owned(),
+            value("accuracy", 4),
+            value("nll", 3),
+            value("ece", 3),
+            value("brier", 3),
+            value("signed_gap", 3),
+            value("aurc", 3),
+        ]
+    };
+    let models = document.files.iter().map(|file| row(&file.file, &file.evaluation));
+    let together = document.ensemble.iter().map(|evaluation| row("mean of their probabilities", evaluation));
+    let rows: Vec<Vec<String>> = models.chain(together).collect();
     let mut text = table(&["file", "accuracy", "NLL", "ECE", "Brier", "gap", "AURC"], &rows);
     text.push('\n');
     let rows: Vec<Vec<String>> = document
@@ -128,5 +150,8 @@ fn people(document: &Document) -> String {
         text.push_str("No difference is larger than chance would make it.\n");
     }
     document.verdict.iter().for_each(|sentence| text.push_str(&paragraph(sentence)));
+    for warning in &document.warnings {
+        text.push_str(&paragraph(&format!("warning ({}): {}", warning.code, warning.message)));
+    }
     text
 }

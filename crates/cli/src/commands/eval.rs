@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use candor::calibrators::{Map, Output};
 use candor::metrics::{Evaluation, EvaluationOptions, Fairness, MetricSet, PairedEstimate};
 use candor::report::page::{EvaluationExtras, OtherModel, Page, differences_in_words};
 use candor::report::{Warning, evaluation_warnings, group_warnings};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use super::eval_text;
 use crate::args::{EvalArgs, Global};
 use crate::inputs;
+use crate::maps;
 use crate::output::{print, print_json};
 use crate::report;
 
@@ -63,7 +65,9 @@ struct ComparisonDocument<'a> {
 #[derive(Serialize)]
 struct MapDocument<'a> {
     file: String,
-    temperature: f64,
+    method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     evaluation: &'a Evaluation,
 }
 
@@ -80,7 +84,7 @@ pub(super) struct Judged<'a> {
     pub(super) positive: Option<&'a str>,
     pub(super) other: Option<&'a str>,
     pub(super) verdict: Vec<String>,
-    pub(super) temperature: Option<f64>,
+    pub(super) map: Option<&'a Map>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -110,15 +114,25 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
         ..defaults
     };
     let input = inputs::source(&args.predictions)?;
-    let fields = Fields { group: args.group_by.clone(), ..inputs::fields(&args.predictions)? };
-    let column = args.group_by.as_ref().or(args.predictions.columns.weights_column.as_ref());
+    let stored = args.map.as_deref().map(maps::read).transpose()?;
+    if let Some(stored) = &stored
+        && stored.saved.map.as_dyn().info().output == Output::Confidence
+    {
+        return Err(inputs::request(
+            "this map ranks predictions and leaves their probabilities as they are, so only AURC would change: candor calibrate apply shows it",
+        ));
+    }
+    // A map with groups says in which column they are.
+    let of_map = stored.as_ref().filter(|stored| stored.saved.map.needs_groups());
+    let group = args.group_by.clone().or_else(|| of_map?.group.clone());
+    let fields = Fields { group: group.clone(), ..inputs::fields(&args.predictions)? };
+    let column = group.as_ref().or(args.predictions.columns.weights_column.as_ref());
     if let (predictions::Input::Arrays { .. }, Some(column)) = (&input, column) {
         let problem = format!(
             "bare arrays have no column {column:?} for groups or weights: give a file with columns, such as .npz"
         );
         return Err(inputs::request(&problem));
     }
-    let temperature = args.map.as_deref().map(temperature_of).transpose()?;
     let request = Request {
         options,
         ignore_index: args.predictions.ignore_index,
@@ -128,7 +142,7 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
             .as_deref()
             .map(|text| positive(text, fields.class_names.as_ref()))
             .transpose()?,
-        temperature,
+        map: stored.as_ref().map(|stored| stored.saved.map.clone()),
         detail: args.report.is_some(),
     };
     let other = args.compare.as_deref().map(|path| other_input(&input, path)).transpose()?;
@@ -147,12 +161,16 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
         positive: args.positive.as_deref(),
         other: other_name.as_deref(),
         verdict: verdict(&evaluated, &short_name(&input), other_name.as_deref()),
-        temperature,
+        map: request.map.as_ref(),
         warnings: warnings(&evaluated, metrics),
         evaluated: &evaluated,
     };
     if let Some(path) = &args.report {
-        report::write_page(path, &page(&judged, class_names.as_ref(), args, &input))?;
+        let page = page(&judged, class_names.as_ref(), args, &input);
+        report::write_page(path, &page)?;
+        if args.export_plots {
+            report::write_plots(&path.with_extension("plots"), &page)?;
+        }
     }
     if global.json {
         let mut shown = evaluated.clone();
@@ -194,23 +212,6 @@ fn positive(text: &str, names: Option<&ClassNames>) -> Result<usize> {
         let problem = "is neither a class index nor a name of --class-names".to_owned();
         Error::Config { key: "positive".to_owned(), got: text.to_owned(), problem }.into()
     })
-}
-
-/// The temperature of a map.
-fn temperature_of(path: &Path) -> Result<f64> {
-    let bytes = candor_recipes::files::read(path)?;
-    let bad = |problem: String| Error::Format { path: path.to_owned(), problem };
-    let map: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|error| bad(format!("is no map written by calibrate fit: {error}")))?;
-    let temperature = map["parameters"]["temperature"].as_f64();
-    match (map["method"].as_str(), temperature) {
-        (Some("temperature"), Some(temperature)) if temperature > 0.0 && temperature.is_finite() => Ok(temperature),
-        (method, _) => Err(bad(format!(
-            "is no temperature map (its method is {}); apply it with calibrate apply, and evaluate what that writes",
-            method.unwrap_or("missing")
-        ))
-        .into()),
-    }
 }
 
 fn verdict(evaluated: &Evaluated, name: &str, other: Option<&str>) -> Vec<String> {
@@ -280,7 +281,7 @@ pub(super) fn ece_of(kind: InputKind) -> &'static str {
 
 fn document<'a>(judged: &'a Judged<'a>, args: &EvalArgs) -> EvalDocument<'a> {
     let evaluated = judged.evaluated;
-    let map = args.map.as_deref().zip(judged.temperature).zip(evaluated.mapped.as_ref());
+    let map = args.map.as_deref().zip(judged.map).zip(evaluated.mapped.as_ref());
     EvalDocument {
         schema: "candor.eval/1",
         file: judged.name,
@@ -302,9 +303,13 @@ fn document<'a>(judged: &'a Judged<'a>, args: &EvalArgs) -> EvalDocument<'a> {
             differences: &other.differences.metrics,
             verdict: &judged.verdict,
         }),
-        with_map: map.map(|((path, temperature), evaluation)| MapDocument {
+        with_map: map.map(|((path, map), evaluation)| MapDocument {
             file: path.display().to_string(),
-            temperature,
+            method: map.name(),
+            temperature: match map {
+                Map::Temperature(map) => Some(map.temperature),
+                _ => None,
+            },
             evaluation,
         }),
         warnings: &judged.warnings,
@@ -358,10 +363,7 @@ fn page(
         }),
         outcomes: evaluated.detail.as_ref().map(|detail| (detail.right.clone(), detail.wrong.clone())),
         margins: evaluated.detail.as_ref().and_then(|detail| detail.margins.clone()),
-        mapped: judged
-            .temperature
-            .zip(evaluated.mapped.clone())
-            .map(|(temperature, mapped)| (format!("temperature {temperature:.3}"), mapped)),
+        mapped: judged.map.map(maps::short).zip(evaluated.mapped.clone()),
         other: judged.other.zip(evaluated.other.as_ref()).map(|(name, other)| OtherModel {
             name: name.to_owned(),
             evaluation: other.evaluation.clone(),

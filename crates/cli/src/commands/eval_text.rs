@@ -5,6 +5,7 @@ use candor_recipes::predictions::InputKind;
 
 use super::eval::{Judged, worst_group};
 use crate::diagram;
+use crate::maps;
 use crate::table::{paragraph, short, table};
 
 /// Groups and names that are shown, at most.
@@ -186,7 +187,7 @@ fn comparison(judged: &Judged<'_>) -> Option<String> {
 
 /// The figures as they are and with the map.
 fn with_map(judged: &Judged<'_>) -> Option<String> {
-    let (temperature, mapped) = judged.temperature.zip(judged.evaluated.mapped.as_ref())?;
+    let (map, mapped) = judged.map.zip(judged.evaluated.mapped.as_ref())?;
     let first = &judged.evaluated.evaluation;
     let rows: Vec<Vec<String>> = judged
         .metrics
@@ -196,6 +197,5 @@ fn with_map(judged: &Judged<'_>) -> Option<String> {
             Some(vec![metric.name.to_owned(), short(a.number(), 4), short(b.number(), 4)])
         })
         .collect();
-    let with = format!("T = {}", short(temperature, 3));
-    Some(table(&["with the map", "as it is", &with], &rows))
+    Some(table(&["with the map", "as it is", &maps::short(map)], &rows))
 }

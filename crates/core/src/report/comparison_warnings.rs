@@ -4,6 +4,7 @@
 //! al. 2025 (rejection), Kornblith et al. 2021 (transfer), Wang et al. 2021 (smoothing and then temperature).
 
 use super::comparison::{baseline, variants};
+use super::page::variant_label;
 use super::{RunRecord, SummaryRow, Variant, Warning};
 use crate::targets::Convention;
 use crate::theory::Explanation;
@@ -45,6 +46,15 @@ pub fn comparison_warnings(runs: &[RunRecord], summary: &[SummaryRow], context: 
     .collect()
 }
 
+/// A few of the places where something was found, and how many more.
+fn listed(found: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match found.len().saturating_sub(SHOWN) {
+        0 => found.join(", "),
+        more => format!("{} and {more} more", found[..SHOWN].join(", ")),
+    }
+}
+
 struct Seen<'a> {
     runs: &'a [RunRecord],
     summary: &'a [SummaryRow],
@@ -79,6 +89,15 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// What a variant is called: its strength, and what else distinguishes it.
+    fn name(&self, variant: &Variant) -> String {
+        let label = variant_label(variant, &self.variants);
+        match label.split_once(' ') {
+            Some((strength, rest)) => format!("{strength} with {rest}"),
+            None => label,
+        }
+    }
+
     fn temperatures(&self, variant: &Variant) -> Option<f64> {
         let fitted: Vec<f64> = self
             .runs
@@ -94,14 +113,14 @@ impl<'a> Seen<'a> {
             .summary
             .iter()
             .filter(|row| row.metric == "signed_gap" && row.mean < -UNDER_CONFIDENT)
-            .map(|row| format!("{} (by {:.3})", row.variant.smoothing, -row.mean))
+            .map(|row| format!("{} (by {:.3})", self.name(&row.variant), -row.mean))
             .collect();
         (!found.is_empty()).then(|| {
             Warning::new(
                 "under_confidence",
                 format!(
                     "predictions are less confident than they are accurate at smoothing {}: lower the strength or apply temperature scaling (T < 1)",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -118,7 +137,7 @@ impl<'a> Seen<'a> {
                 let accuracy = self.mean(variant, "accuracy")?;
                 let predicted = self.uniform_strength(variant) * (accuracy - 1.0 / k);
                 let ece = self.mean(variant, "ece")?;
-                Some(format!("{} (predicted {predicted:.3}, found {ece:.3})", variant.smoothing))
+                Some(format!("{} (predicted {predicted:.3}, found {ece:.3})", self.name(variant)))
             })
             .collect();
         (!found.is_empty()).then(|| {
@@ -126,7 +145,7 @@ impl<'a> Seen<'a> {
                 "strength_too_high",
                 format!(
                     "so strong a smoothing makes a model under-confident by about α(accuracy - 1/K) whatever it learns, at {}: use less than {STRONG}, or undo it afterwards (unsmooth, temperature)",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -140,7 +159,7 @@ impl<'a> Seen<'a> {
                 let row = self.row(variant, "aurc")?;
                 let [low, _] = row.ci?;
                 let before = self.mean(base, "aurc")?;
-                (low > 0.0).then(|| format!("{} ({before:.4} to {:.4})", variant.smoothing, row.mean))
+                (low > 0.0).then(|| format!("{} ({before:.4} to {:.4})", self.name(variant), row.mean))
             })
             .collect();
         (!found.is_empty()).then(|| {
@@ -148,7 +167,7 @@ impl<'a> Seen<'a> {
                 "rejection",
                 format!(
                     "confidence separates right from wrong less well (AURC rises) at smoothing {}: where the least confident rows are rejected, train without smoothing or rank by normalised logits (candor calibrate fit --method logit_normalisation)",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -167,10 +186,12 @@ impl<'a> Seen<'a> {
                 {
                     worse.push(format!(
                         "{:.3} against {:.3} at {}",
-                        mine.mean, theirs.mean, variant.smoothing
+                        mine.mean,
+                        theirs.mean,
+                        self.name(variant)
                     ));
                 }
-                Some(format!("{} (T = {temperature:.2})", variant.smoothing))
+                Some(format!("{} (T = {temperature:.2})", self.name(variant)))
             })
             .collect();
         (!found.is_empty()).then(|| {
@@ -179,14 +200,14 @@ impl<'a> Seen<'a> {
             } else {
                 format!(
                     "use temperature alone, for with both the NLL is worse ({})",
-                    worse.join(", ")
+                    listed(&worse)
                 )
             };
             Warning::new(
                 "smoothing_then_temperature",
                 format!(
                     "the fitted temperature is below 1 and sharpens again what smoothing flattened, at {}: {remedy}",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -200,7 +221,7 @@ impl<'a> Seen<'a> {
                 let row = self.row(variant, "nll")?;
                 let [low, _] = row.ci?;
                 let before = self.mean(base, "nll")?;
-                (low > 0.0).then(|| format!("{} ({before:.3} to {:.3})", variant.smoothing, row.mean))
+                (low > 0.0).then(|| format!("{} ({before:.3} to {:.3})", self.name(variant), row.mean))
             })
             .collect();
         (!found.is_empty()).then(|| {
@@ -208,7 +229,7 @@ impl<'a> Seen<'a> {
                 "perplexity",
                 format!(
                     "the likelihood of the labels gets worse (NLL rises) at smoothing {}: where perplexities, sampling or expected costs matter, use no smoothing or a temperature",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -225,7 +246,7 @@ impl<'a> Seen<'a> {
                 };
                 better("accuracy", 1.0) || better("nll", -1.0) || better("ece", -1.0)
             })
-            .map(|(variant, _)| variant.smoothing.to_string())
+            .map(|(variant, _)| self.name(variant))
             .collect()
     }
 
@@ -236,7 +257,7 @@ impl<'a> Seen<'a> {
                 "distillation_teacher",
                 format!(
                     "smoothing {} looks better here, but a smoothed model is a worse teacher, for it erases how classes resemble each other: train a teacher without smoothing, or distil at T = 1",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -249,7 +270,7 @@ impl<'a> Seen<'a> {
                 "transfer",
                 format!(
                     "smoothing {} looks better here, but features trained with it are tighter by class and transfer less well: if the features will be used for another task, compare a linear probe there first",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })
@@ -311,7 +332,7 @@ impl<'a> Seen<'a> {
                 let (mine, theirs) = (loss(variant)?, loss(base)?);
                 // Only where the floor hides the order: higher as it is, lower without the floor.
                 (mine > theirs && mine - floor <= theirs).then(|| {
-                    format!("{} ({mine:.3}, of which {floor:.3} cannot be avoided)", variant.smoothing)
+                    format!("{} ({mine:.3}, of which {floor:.3} cannot be avoided)", self.name(variant))
                 })
             })
             .collect();
@@ -320,7 +341,7 @@ impl<'a> Seen<'a> {
                 "loss_floor",
                 format!(
                     "the training loss is higher than without smoothing only because it cannot fall below the entropy of its targets, at {}: compare the un-smoothed NLL, or the loss above its floor",
-                    found.join(", ")
+                    listed(&found)
                 ),
             )
         })

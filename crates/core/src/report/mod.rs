@@ -11,4 +11,4 @@ pub use comparison::{AfterTemperature, Comparison, RunRecord, SummaryRow, Varian
 pub use comparison_warnings::{Context, comparison_warnings};
 pub use recommendation::{Recommendation, recommend};
 pub use verdict::verdict;
-pub use warnings::{Warning, evaluation_warnings, group_warnings};
+pub use warnings::{Warning, ensemble_warning, evaluation_warnings, group_warnings};

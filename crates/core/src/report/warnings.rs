@@ -62,6 +62,42 @@ pub fn evaluation_warnings(evaluation: &Evaluation) -> Vec<Warning> {
     warnings
 }
 
+/// The warning of an ensemble that is under-confident: the mean of probabilities is less confident than they are,
+/// while it is right more often, so members that were honest alone are not together (Wu & Gales 2021; Rahaman &
+/// Thiery 2021). `members` are the models by themselves.
+///
+/// # Examples
+/// ```
+/// use candor::metrics::{Evaluator, Scorer};
+/// use candor::report::ensemble_warning;
+/// let of = |confidence: f64| {
+///     let mut evaluator = Evaluator::new(Default::default()).unwrap();
+///     let mut scorer = Scorer::default();
+///     (0..400).for_each(|i| evaluator.update(scorer.probs(&[confidence, 1.0 - confidence], usize::from(i % 10 == 0))));
+///     evaluator.compute().unwrap()
+/// };
+/// let (honest, ensemble) = (of(0.9), of(0.8));
+/// assert_eq!(ensemble_warning(&ensemble, &[&honest, &honest]).unwrap().code, "ensemble");
+/// assert!(ensemble_warning(&honest, &[&honest]).is_none());
+/// ```
+pub fn ensemble_warning(ensemble: &Evaluation, members: &[&Evaluation]) -> Option<Warning> {
+    let gap = ensemble.value("signed_gap");
+    let mean = members.iter().map(|member| member.value("signed_gap")).sum::<f64>() / members.len() as f64;
+    let beyond_chance = ensemble.metrics.get("signed_gap")?.ci.is_some_and(|[_, high]| high < 0.0);
+    (gap < -UNDER_CONFIDENT && gap < mean && beyond_chance).then(|| {
+        let alone = if mean < 0.0 { "less" } else { "more" };
+        Warning::new(
+            "ensemble",
+            format!(
+                "the mean of these {} models' probabilities is less confident than accurate by {:.3} (the models alone are {alone} so by {:.3}): calibrate the ensemble and not its members, and smooth them less",
+                members.len(),
+                -gap,
+                mean.abs()
+            ),
+        )
+    })
+}
+
 /// A group is told of if its confidence is off by this much more than that of all rows.
 const GROUP_GAP: f64 = 0.05;
 

@@ -203,6 +203,37 @@ pub const ALL: &[Key] = &[
     ),
 ];
 
+/// The keys that only some recipes read, by the beginning of their paths.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("data.augment", &["vision"]),
+    ("data.mix", &["vision"]),
+    ("data.noise", &["vision"]),
+    ("data.label_file", &["vision"]),
+    ("data.target_column", &["tabular", "stability"]),
+    ("data.positive", &["tabular", "stability"]),
+    ("data.group_", &["tabular", "stability"]),
+    ("data.columns", &["tabular", "stability"]),
+    ("data.drop", &["tabular", "stability"]),
+    ("data.categorical", &["tabular", "stability"]),
+    ("model.depth", &["vision"]),
+    ("model.dropout", &["graph"]),
+    ("model.propagation", &["graph"]),
+    ("model.beta", &["graph"]),
+    ("model.k", &["graph"]),
+    ("model.teleport", &["graph"]),
+    ("distillation.", &["vision"]),
+    ("training.telemetry", &["vision"]),
+    ("semi.", &["semi_supervised"]),
+    ("stability.", &["stability"]),
+];
+
+impl Key {
+    /// The recipes that read this key; empty if all do.
+    pub fn recipes(&self) -> &'static [&'static str] {
+        OWNERS.iter().find(|(start, _)| self.path.starts_with(start)).map_or(&[], |(_, recipes)| *recipes)
+    }
+}
+
 /// The key of this path.
 pub fn find(path: &str) -> Option<&'static Key> {
     ALL.iter().find(|key| key.path == path)
@@ -211,6 +242,14 @@ pub fn find(path: &str) -> Option<&'static Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_owner_is_a_recipe_and_owns_a_key() {
+        for (start, recipes) in OWNERS {
+            assert!(ALL.iter().any(|key| key.path.starts_with(start)), "{start}");
+            assert!(recipes.iter().all(|name| crate::recipe::by_name(name).is_ok()), "{recipes:?}");
+        }
+    }
 
     #[test]
     fn flags_are_unique() {

@@ -472,7 +472,27 @@ impl Config {
         HeldOut::parse("data.validation", &self.data.validation)?;
         HeldOut::parse("data.test", &self.data.test)?;
         TrainSize::parse("data.train_size", &self.data.train_size)?;
-        crate::training::check_names(self)
+        crate::training::check_names(self)?;
+        self.check_owners()
+    }
+
+    /// That nothing was set which this recipe does not read.
+    fn check_owners(&self) -> Result<()> {
+        let pairs = |config: &Self| config.pairs().into_iter().collect::<BTreeMap<String, String>>();
+        let usual = pairs(&Layers::recipe(&self.recipe)?.unchecked()?);
+        for (path, value) in pairs(self) {
+            let recipes = keys::find(&path).map_or(&[][..], |key| key.recipes());
+            if recipes.is_empty()
+                || recipes.contains(&self.recipe.as_str())
+                || usual.get(&path) == Some(&value)
+            {
+                continue;
+            }
+            let problem =
+                format!("is a setting of {}, which {} does not read", recipes.join(" and "), self.recipe);
+            return Err(Error::config(&path, value, problem));
+        }
+        Ok(())
     }
 
     /// The loss; that of distillation takes its parameters from the teacher's section.

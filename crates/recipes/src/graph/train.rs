@@ -179,13 +179,6 @@ impl Prepared for PreparedGraph {
     }
 
     fn check(&self, config: &Config) -> Result<()> {
-        if config.data.augment != "none" {
-            return Err(Error::config(
-                "data.augment",
-                &config.data.augment,
-                "a graph has no views; leave it out",
-            ));
-        }
         self.smoothing(config)?;
         with_model(&config.model.name, Check { config, data: self })
     }

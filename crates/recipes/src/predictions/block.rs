@@ -1,10 +1,12 @@
 //! Rows that count, gathered from a chunk: what the core's metrics take.
 
+use candor::calibrators::Map;
 use candor::metrics::{Evaluator, FairnessRow, RowScore, Scorer};
 use candor::{Labels, Logits, Probs, Scalar};
 
 use super::aligned::Side;
-use super::{InputKind, Values};
+use super::mapped::calibrated;
+use super::{InputKind, ScoreKind, Values};
 use crate::error::Result;
 
 /// Checked rows with labels and weights.
@@ -140,15 +142,20 @@ impl Block {
         }
     }
 
-    /// The same rows with their logits divided by a temperature.
-    pub(super) fn divided(&self, temperature: f64) -> Self {
-        let values = match &self.values {
-            Values::F32(values) => {
-                Values::F32(values.iter().map(|z| (f64::from(*z) / temperature) as f32).collect())
+    /// The same rows after a map; confidences stay as they are.
+    pub(super) fn calibrated(&self, map: &Map, groups: Option<&[String]>) -> Result<Self> {
+        let values = match self.kind {
+            InputKind::Logits => calibrated(map, ScoreKind::Logits, &self.values, self.width, groups)?,
+            InputKind::Probs => calibrated(map, ScoreKind::Probs, &self.values, self.width, groups)?,
+            InputKind::Binary => {
+                let scores = self.values.clone().into_f64();
+                let both = Values::F64(scores.into_iter().flat_map(|score| [1.0 - score, score]).collect());
+                let both = calibrated(map, ScoreKind::Probs, &both, 2, groups)?.into_f64();
+                Values::F64(both.into_iter().skip(1).step_by(2).collect())
             }
-            Values::F64(values) => Values::F64(values.iter().map(|z| z / temperature).collect()),
+            InputKind::Confidence => self.values.clone(),
         };
-        Self { values, labels: self.labels.clone(), weights: self.weights.clone(), ..*self }
+        Ok(Self { values, labels: self.labels.clone(), weights: self.weights.clone(), ..*self })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use candor::calibrators::Map;
 use candor::metrics::{
     self, Evaluation, EvaluationOptions, Evaluator, Fairness, FairnessEvaluator, FairnessMethod,
     PairedEvaluation, PairedEvaluator,
@@ -27,8 +28,8 @@ pub struct Request {
     pub on_bad: OnBad,
     /// The class that a decision is for, for the rates of groups.
     pub positive: Option<usize>,
-    /// A temperature whose effect is shown, for logits.
-    pub temperature: Option<f64>,
+    /// A calibration map whose effect is shown.
+    pub map: Option<Map>,
     /// Whether what a report draws is collected too.
     pub detail: bool,
 }
@@ -52,7 +53,7 @@ pub struct Evaluated {
     pub fairness: Option<Fairness>,
     /// The figures of the other stream, and what lies between.
     pub other: Option<Other>,
-    /// The figures with the temperature.
+    /// The figures with the map.
     pub mapped: Option<Evaluation>,
     /// What a report draws.
     pub detail: Option<Detail>,
@@ -77,8 +78,8 @@ const MOST_GROUPS: usize = 1000;
 /// # Errors
 /// Those of the streams; [`Error::BadRows`] for rows that cannot be used, unless they are to be skipped;
 /// [`candor::Error::Empty`] without a row that counts; [`Error::Format`] for other labels or another number of
-/// rows in the other stream; [`Error::Config`] for a positive class that is none, a temperature for what are no
-/// logits, or too many groups.
+/// rows in the other stream; [`Error::Config`] for a positive class that is none, a map for confidences, or too
+/// many groups; the map's own, if it was fitted for another number of classes or lacks its groups.
 pub fn evaluate(first: Stream, other: Option<Stream>, request: &Request) -> Result<Evaluated> {
     let mut pieces = Pieces::new(first, other);
     let mut workers: Vec<Worker> = (0..rayon::current_num_threads()).map(|_| Worker::default()).collect();
@@ -173,12 +174,9 @@ impl States {
             };
             return Err(Error::config("positive", positive, problem));
         }
-        if request.temperature.is_some() && kind != InputKind::Logits {
-            return Err(Error::config(
-                "map",
-                kind.name(),
-                "a temperature divides logits, and these are none",
-            ));
+        if request.map.is_some() && kind == InputKind::Confidence {
+            let problem = "a map needs the scores of the classes, and these are confidences alone";
+            return Err(Error::config("map", kind.name(), problem));
         }
         let theirs = piece.other.as_ref().map(|other| (other.chunk.kind, other.chunk.n_classes()));
         if let Some((_, theirs)) = theirs
@@ -198,7 +196,7 @@ impl States {
             groups: HashMap::new(),
             fairness: request.positive.map(|_| FairnessEvaluator::new(request.options)).transpose()?,
             other: other.transpose()?,
-            mapped: request.temperature.map(|_| evaluator(kind, n_classes, request)).transpose()?,
+            mapped: request.map.as_ref().map(|_| evaluator(kind, n_classes, request)).transpose()?,
             detail: request.detail.then(|| Detail::new(kind)),
         })
     }
@@ -215,8 +213,12 @@ impl States {
                 pairs.update(*first, other, block.weight(row))?;
             }
         }
-        if let (Some(evaluator), Some(temperature)) = (&mut self.mapped, request.temperature) {
-            block.divided(temperature).feed(evaluator)?;
+        if let (Some(evaluator), Some(map)) = (&mut self.mapped, &request.map) {
+            let groups = piece.first.chunk.groups.as_ref().map(|groups| {
+                let name = |row: &usize| groups.of_row(piece.first.rows.start + row).unwrap_or_default();
+                rows.iter().map(|row| name(row).to_owned()).collect::<Vec<String>>()
+            });
+            block.calibrated(map, groups.as_deref())?.feed(evaluator)?;
         }
         if let Some(detail) = &mut self.detail {
             detail.update(&block, &scores);

@@ -10,10 +10,12 @@ mod chunk;
 mod class_names;
 mod csv_rows;
 mod detail;
+mod ensemble;
 mod evaluate;
 mod fields;
 mod ipc;
 mod json_rows;
+mod mapped;
 mod npy;
 mod parquet;
 mod rows;
@@ -25,6 +27,7 @@ pub use bad_rows::{BadRow, BadRows, OnBad};
 pub use chunk::{Chunk, Groups, InputKind, Problem};
 pub use class_names::ClassNames;
 pub use detail::Detail;
+pub use ensemble::ensemble;
 pub use evaluate::{Evaluated, Other, Request, evaluate};
 pub use fields::Fields;
 pub use source::{Collected, Format, Input, Stream};
@@ -35,9 +38,11 @@ pub use npy::{
 };
 pub use parquet::write as write_parquet;
 
-use candor::metrics::{Evaluation, EvaluationOptions, Evaluator, RowScore, Scorer};
+use std::ops::Range;
+
+use candor::metrics::{self, Evaluation, EvaluationOptions, Evaluator, RowScore, Scorer};
 use candor::report::page::Histogram;
-use candor::{Labels, Logits, Probs};
+use candor::{Labels, Logits, Probs, Scalar};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -149,12 +154,14 @@ pub struct Predictions {
     pub scores: Scores,
     /// Class indices, one a row.
     pub labels: Vec<i64>,
+    /// Weights of the rows; without them, rows count alike.
+    pub weights: Option<Vec<f64>>,
 }
 
 /// Margins from here on share the last bin of a histogram.
 const MARGIN_LIMIT: f64 = 20.0;
 
-/// Rows scored at a time by one thread.
+/// Rows evaluated at a time by one thread.
 const CHUNK: usize = 4096;
 
 impl Predictions {
@@ -167,7 +174,21 @@ impl Predictions {
             let what = "labels (one for each row of scores)";
             return Err(candor::Error::Shape { what, expected: scores.n_rows(), got: labels.len() }.into());
         }
-        Ok(Self { scores, labels })
+        Ok(Self { scores, labels, weights: None })
+    }
+
+    /// The same rows with weights; `None` takes them away.
+    ///
+    /// # Errors
+    /// [`candor::Error::Shape`] for another number of weights.
+    pub fn with_weights(self, weights: Option<Vec<f64>>) -> Result<Self> {
+        match &weights {
+            Some(weights) if weights.len() != self.labels.len() => {
+                let what = "weights (one for each row of scores)";
+                Err(candor::Error::Shape { what, expected: self.labels.len(), got: weights.len() }.into())
+            }
+            _ => Ok(Self { weights, ..self }),
+        }
     }
 
     /// Predictions of a model in single precision.
@@ -189,22 +210,46 @@ impl Predictions {
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
     pub fn evaluator(&self, options: EvaluationOptions, ignore_index: Option<i64>) -> Result<Evaluator> {
-        let n_classes = self.scores.n_classes;
-        let labels = Labels::with_ignore(&self.labels, n_classes, ignore_index)?;
-        match (&self.scores.values, self.scores.kind) {
-            (Values::F32(values), ScoreKind::Logits) => {
-                score_logits(Logits::new(values, n_classes)?, labels, options)
-            }
-            (Values::F64(values), ScoreKind::Logits) => {
-                score_logits(Logits::new(values, n_classes)?, labels, options)
-            }
-            (Values::F32(values), ScoreKind::Probs) => {
-                score_probs(Probs::new(values, n_classes)?, labels, options)
-            }
-            (Values::F64(values), ScoreKind::Probs) => {
-                score_probs(Probs::new(values, n_classes)?, labels, options)
-            }
+        match &self.scores.values {
+            Values::F32(values) => self.evaluator_of(values, options, ignore_index),
+            Values::F64(values) => self.evaluator_of(values, options, ignore_index),
         }
+    }
+
+    /// Evaluates chunks of rows in parallel and merges them; the figures do not depend on the split.
+    fn evaluator_of<T: Scalar>(
+        &self,
+        values: &[T],
+        options: EvaluationOptions,
+        ignore_index: Option<i64>,
+    ) -> Result<Evaluator> {
+        let (n_rows, n_classes) = (self.labels.len(), self.scores.n_classes);
+        let empty = || Evaluator::with_kind(metrics::InputKind::Classes { n_classes }, options);
+        let part = |rows: Range<usize>| -> candor::Result<Evaluator> {
+            let mut evaluator = empty()?;
+            let labels = Labels::with_ignore(&self.labels[rows.clone()], n_classes, ignore_index)?;
+            let weights = self.weights.as_ref().map(|weights| &weights[rows.clone()]);
+            let values = &values[rows.start * n_classes..rows.end * n_classes];
+            match self.scores.kind {
+                ScoreKind::Logits => {
+                    evaluator.update_logits(Logits::new(values, n_classes)?, labels, weights)?;
+                }
+                ScoreKind::Probs => {
+                    evaluator.update_probs(Probs::new(values, n_classes)?, labels, weights)?
+                }
+            }
+            Ok(evaluator)
+        };
+        let starts: Vec<usize> = (0..n_rows).step_by(CHUNK).collect();
+        let parts: candor::Result<Vec<Evaluator>> =
+            starts.par_iter().map(|&start| part(start..(start + CHUNK).min(n_rows))).collect();
+        // A chunk counts its rows from its own first one; all rows at once give an error the right number.
+        let Ok(parts) = parts else { return Ok(part(0..n_rows)?) };
+        let mut whole = empty()?;
+        for part in parts {
+            whole.merge(&part)?;
+        }
+        Ok(whole)
     }
 
     /// What each row contributes to the metrics, in the order of the rows; `None` for ignored ones.
@@ -250,7 +295,7 @@ impl Predictions {
         Ok((confidence, margins))
     }
 
-    /// Fits a temperature by NLL.
+    /// Fits a temperature by NLL, where rows count alike.
     ///
     /// # Errors
     /// [`Error::Config`] for probabilities, and those of [`candor::calibrators::Temperature::fit`].
@@ -290,57 +335,4 @@ impl Scores {
             )),
         }
     }
-}
-
-/// Scores chunks of rows in parallel and merges them; the figures do not depend on the split.
-fn in_chunks(
-    n_rows: usize,
-    options: EvaluationOptions,
-    score: impl Fn(usize, &mut Scorer, &mut Evaluator) -> candor::Result<()> + Sync,
-) -> Result<Evaluator> {
-    let starts: Vec<usize> = (0..n_rows).step_by(CHUNK).collect();
-    let parts: Vec<candor::Result<Evaluator>> = starts
-        .par_iter()
-        .map(|&start| {
-            let mut evaluator = Evaluator::new(options)?;
-            let mut scorer = Scorer::default();
-            for row in start..(start + CHUNK).min(n_rows) {
-                score(row, &mut scorer, &mut evaluator)?;
-            }
-            Ok(evaluator)
-        })
-        .collect();
-    let mut whole = Evaluator::new(options)?;
-    for part in parts {
-        whole.merge(&part?)?;
-    }
-    Ok(whole)
-}
-
-fn score_logits<T: candor::Scalar>(
-    logits: Logits<'_, T>,
-    labels: Labels<'_>,
-    options: EvaluationOptions,
-) -> Result<Evaluator> {
-    in_chunks(labels.len(), options, |row, scorer, evaluator| {
-        if let Some(label) = labels.get(row) {
-            evaluator.update(scorer.logits(row, logits.row(row), label)?);
-        }
-        Ok(())
-    })
-}
-
-fn score_probs<T: candor::Scalar>(
-    probs: Probs<'_, T>,
-    labels: Labels<'_>,
-    options: EvaluationOptions,
-) -> Result<Evaluator> {
-    let n_classes = probs.n_classes();
-    in_chunks(labels.len(), options, |row, scorer, evaluator| {
-        if let Some(label) = labels.get(row) {
-            let values = &probs.data()[row * n_classes..(row + 1) * n_classes];
-            evaluator.update(scorer.probs(values, label));
-        }
-        Ok(())
-    })
 }

@@ -285,6 +285,7 @@ impl Stream {
     pub fn collect(mut self, ignore_index: Option<i64>, on_bad: OnBad) -> Result<Collected> {
         let mut bad = BadRows::default();
         let mut groups: Option<Vec<String>> = None;
+        let mut weights: Option<Vec<f64>> = None;
         let mut labels = Vec::new();
         let mut values: Option<Values> = None;
         let mut rows = 0;
@@ -312,6 +313,9 @@ impl Stream {
                 let names = kept.iter().map(|&row| column.of_row(row).unwrap_or_default().to_owned());
                 groups.get_or_insert_default().extend(names);
             }
+            if let Some(column) = &chunk.weights {
+                weights.get_or_insert_default().extend(kept.iter().filter_map(|&row| column.get(row)));
+            }
             let kept = two.rows(&kept, n_classes);
             values = Some(match values {
                 Some(before) => before.joined(kept),
@@ -324,14 +328,14 @@ impl Stream {
         let (kind, n_classes) = self.first.map_or((InputKind::Logits, 0), |first| (first.0, first.1));
         let kind = kind.scores().unwrap_or(ScoreKind::Probs);
         let scores = Scores { kind, values: values.unwrap_or(Values::F32(Vec::new())), n_classes };
-        Ok(Collected { predictions: Predictions::new(scores, labels)?, groups, bad })
+        Ok(Collected { predictions: Predictions::new(scores, labels)?.with_weights(weights)?, groups, bad })
     }
 }
 
 /// All rows of a stream that can be used.
 #[derive(Debug)]
 pub struct Collected {
-    /// Their scores and labels.
+    /// Their scores, labels and weights.
     pub predictions: Predictions,
     /// Their groups, if a column was asked for.
     pub groups: Option<Vec<String>>,
