@@ -78,6 +78,7 @@ fn auto_says_what_it_compared() {
         ("--candidates platt", "--method auto"),
         ("--method histogram --set n_bin=3", "did you mean \"n_bins\""),
         ("--method histogram --set n_bins=0", "n_bins"),
+        ("--method histogram --set n_bins=2.5", "a whole number"),
         ("--method group_temperature", "group"),
         ("--group labels", "prediction file"),
     ] {

@@ -1,6 +1,6 @@
 //! Figures of predictions, and the calibration map that goes from one file to another.
 
-use crate::program::{json, ok, write_predictions};
+use crate::program::{json, ok, refused, write_predictions};
 
 /// Logits of two classes whose margin is true when it is halved.
 pub fn overconfident(n: usize) -> (Vec<f32>, Vec<i64>) {
@@ -38,6 +38,30 @@ fn a_worked_example_by_hand() {
     assert_eq!(document["reliability"].as_array().unwrap().len(), 2);
     assert!(document["metrics"]["ece"]["null_value"].as_f64().unwrap() > 0.0);
     assert!(document["metrics"]["accuracy"]["ci_method"].as_str().unwrap().contains("Wilson"));
+}
+
+#[test]
+fn all_metrics_can_be_asked_for_with_their_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logits, labels) = overconfident(300);
+    let arguments = write_predictions(folder.path(), "logits", &logits, 2, &labels);
+    let all = json(&format!("eval {arguments} --metrics all --bootstrap 20"));
+    let usual = json(&format!("eval {arguments} --bootstrap 20"));
+    let names = |document: &serde_json::Value| document["metrics"].as_object().unwrap().len();
+    assert!(names(&all) > 40 && names(&usual) < 20, "{} {}", names(&all), names(&usual));
+    let warned = |document: &serde_json::Value| document["warnings"].to_string().contains("does_not_apply");
+    assert!(!warned(&all));
+    let value = |settings: &str, name: &str| {
+        json(&format!("eval {arguments} --metrics {name} --bootstrap 0 {settings}"))["metrics"][name]["value"]
+            .as_f64()
+            .unwrap()
+    };
+    // Of all rows the risk is the error rate, and every row is kept where any error is allowed.
+    let error = 1.0 - usual["metrics"]["accuracy"]["value"].as_f64().unwrap();
+    assert!((value("--coverage 1", "risk_at_coverage") - error).abs() < 1e-12);
+    assert_eq!(value("--risk 1", "coverage_at_risk"), 1.0);
+    assert_eq!(value("--top-k 2", "top_k_accuracy"), 1.0);
+    assert!(refused(&format!("eval {arguments} --coverage 1.5")).contains("coverage"));
 }
 
 #[test]

@@ -29,6 +29,15 @@ pub enum ParameterKind {
         /// Largest accepted value.
         max: f64,
     },
+    /// A whole number in a closed range.
+    Whole {
+        /// The published value.
+        default: f64,
+        /// Smallest accepted value.
+        min: f64,
+        /// Largest accepted value.
+        max: f64,
+    },
     /// One of a few words.
     Choice {
         /// The default, one of `options`.
@@ -44,20 +53,35 @@ impl Parameter {
         Self { name, summary, kind: ParameterKind::Number { default, min, max } }
     }
 
+    /// A whole number in `[min, max]`.
+    pub const fn whole(name: &'static str, default: f64, min: f64, max: f64, summary: &'static str) -> Self {
+        Self { name, summary, kind: ParameterKind::Whole { default, min, max } }
+    }
+
     /// Checks a number against the declared range.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] outside it or for NaN, [`Error::ParameterKind`] if the parameter is a word.
+    /// [`Error::OutOfRange`] outside it or for NaN, [`Error::ParameterKind`] if the parameter is a word or the
+    /// number not whole where it must be.
     pub fn check(&self, value: f64) -> Result<()> {
         match self.kind {
             ParameterKind::Number { min, max, .. } => crate::error::check_range(self.name, value, min, max),
-            ParameterKind::Choice { .. } => Err(Error::ParameterKind {
-                method: "this method",
-                parameter: self.name,
-                accepted: "a word",
-                got: value.to_string(),
-            }),
+            ParameterKind::Whole { min, max, .. } => {
+                crate::error::check_range(self.name, value, min, max)?;
+                if value.fract() == 0.0 { Ok(()) } else { Err(self.wrong("this method", value)) }
+            }
+            ParameterKind::Choice { .. } => Err(self.wrong("this method", value)),
         }
+    }
+
+    /// The error of a value of another kind.
+    fn wrong(&self, method: &'static str, got: impl std::fmt::Display) -> Error {
+        let accepted = match self.kind {
+            ParameterKind::Number { .. } => "a number",
+            ParameterKind::Whole { .. } => "a whole number",
+            ParameterKind::Choice { .. } => "a word",
+        };
+        Error::ParameterKind { method, parameter: self.name, accepted, got: got.to_string() }
     }
 
     /// One of a few words.
@@ -108,7 +132,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::UnknownName`] for an undeclared key or word, [`Error::OutOfRange`] for a number outside its
-    /// range, [`Error::ParameterKind`] for a word where a number belongs.
+    /// range, [`Error::ParameterKind`] for a word where a number belongs, or half a number where a whole one does.
     pub fn resolve(
         method: &'static str,
         declared: &'static [Parameter],
@@ -124,23 +148,20 @@ impl Parameters {
                     crate::error::check_range(parameter.name, *number, *min, *max)?;
                     value.clone()
                 }
+                (ParameterKind::Whole { min, max, .. }, ParameterValue::Number(number)) => {
+                    crate::error::check_range(parameter.name, *number, *min, *max)?;
+                    if number.fract() != 0.0 {
+                        return Err(parameter.wrong(method, number));
+                    }
+                    value.clone()
+                }
                 (ParameterKind::Choice { options, .. }, ParameterValue::Text(word)) => {
                     if !options.contains(&word.as_str()) {
                         return Err(crate::registry::unknown(parameter.name, word, options.iter().copied()));
                     }
                     value.clone()
                 }
-                (kind, value) => {
-                    return Err(Error::ParameterKind {
-                        method,
-                        parameter: parameter.name,
-                        accepted: match kind {
-                            ParameterKind::Number { .. } => "a number",
-                            ParameterKind::Choice { .. } => "a word",
-                        },
-                        got: format!("{value:?}"),
-                    });
-                }
+                (_, value) => return Err(parameter.wrong(method, format!("{value:?}"))),
             };
             resolved.values.insert(parameter.name, value);
         }
@@ -171,7 +192,9 @@ impl Parameters {
 
 fn default_of(parameter: &Parameter) -> ParameterValue {
     match parameter.kind {
-        ParameterKind::Number { default, .. } => ParameterValue::Number(default),
+        ParameterKind::Number { default, .. } | ParameterKind::Whole { default, .. } => {
+            ParameterValue::Number(default)
+        }
         ParameterKind::Choice { default, .. } => ParameterValue::Text(default.to_owned()),
     }
 }
@@ -181,7 +204,9 @@ pub fn describe_defaults(declared: &[Parameter]) -> String {
     let words: Vec<String> = declared
         .iter()
         .map(|parameter| match parameter.kind {
-            ParameterKind::Number { default, .. } => format!("{} = {default}", parameter.name),
+            ParameterKind::Number { default, .. } | ParameterKind::Whole { default, .. } => {
+                format!("{} = {default}", parameter.name)
+            }
             ParameterKind::Choice { default, .. } => format!("{} = {default}", parameter.name),
         })
         .collect();
@@ -195,6 +220,7 @@ mod tests {
     const DECLARED: &[Parameter] = &[
         Parameter::number("margin", 10.0, 0.0, 100.0, "the margin m"),
         Parameter::choice("reduction", "mean", &["mean", "sum"], "over the classes"),
+        Parameter::whole("n_bins", 15.0, 1.0, 100.0, "number of bins"),
     ];
 
     fn given(key: &str, value: ParameterValue) -> BTreeMap<String, ParameterValue> {
@@ -214,6 +240,10 @@ mod tests {
         ));
         assert!(matches!(resolve("margin", ParameterValue::Number(f64::NAN)), Error::OutOfRange { .. }));
         assert!(matches!(resolve("margin", ParameterValue::Text("a".into())), Error::ParameterKind { .. }));
+        let half = resolve("n_bins", ParameterValue::Number(2.5)).to_string();
+        assert!(half.contains("a whole number") && half.contains("2.5"), "{half}");
+        assert!(matches!(resolve("n_bins", ParameterValue::Number(0.0)), Error::OutOfRange { .. }));
+        assert!(DECLARED[2].check(2.5).is_err() && DECLARED[2].check(2.0).is_ok());
         assert!(matches!(
             resolve("reduction", ParameterValue::Text("max".into())),
             Error::UnknownName { .. }
@@ -222,7 +252,7 @@ mod tests {
 
     #[test]
     fn defaults_are_described() {
-        assert_eq!(describe_defaults(DECLARED), "margin = 10, reduction = mean");
+        assert_eq!(describe_defaults(DECLARED), "margin = 10, reduction = mean, n_bins = 15");
         assert_eq!(describe_defaults(&[]), "none");
     }
 }

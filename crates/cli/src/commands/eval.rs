@@ -95,6 +95,7 @@ const FOR_THE_PAGE: [&str; 8] =
 pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
     let metrics = match &args.metrics[..] {
         [] => MetricSet::default(),
+        [all] if all.trim() == "all" => MetricSet::all(),
         names => MetricSet::of(names.iter().map(|name| name.trim()))?,
     };
     let computed = if args.report.is_some() {
@@ -111,6 +112,9 @@ pub fn run(args: &EvalArgs, global: &Global) -> Result<()> {
         seed: args.seed,
         intervals: args.bootstrap != Some(0),
         bootstrap: args.bootstrap.map_or(defaults.bootstrap, |n| n as usize),
+        top_k: args.top_k,
+        coverage: args.coverage,
+        risk: args.risk,
         ..defaults
     };
     let input = inputs::source(&args.predictions)?;
@@ -223,10 +227,12 @@ fn verdict(evaluated: &Evaluated, name: &str, other: Option<&str>) -> Vec<String
 fn warnings(evaluated: &Evaluated, metrics: MetricSet) -> Vec<Warning> {
     let mut warnings = evaluation_warnings(&evaluated.evaluation);
     warnings.extend(input_warnings(evaluated));
+    // Of the usual ones and of all, those that apply were meant.
+    let by_name = metrics != MetricSet::default() && metrics != MetricSet::all();
     let missing: Vec<&str> = metrics
         .metrics()
         .map(|metric| metric.name)
-        .filter(|name| metrics != MetricSet::default() && !evaluated.evaluation.metrics.contains_key(*name))
+        .filter(|name| by_name && !evaluated.evaluation.metrics.contains_key(*name))
         .collect();
     if !missing.is_empty() {
         warnings.push(Warning::new(

@@ -18,7 +18,7 @@ const INFO: CalibratorInfo = CalibratorInfo {
     preserves_accuracy: true,
     output: Output::Confidence,
     fitting: Fitting::Search,
-    parameters: &[Parameter::number(
+    parameters: &[Parameter::whole(
         "max_p",
         10.0,
         1.0,

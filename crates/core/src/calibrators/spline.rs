@@ -23,7 +23,7 @@ const INFO: CalibratorInfo = CalibratorInfo {
     preserves_accuracy: true,
     output: Output::Probabilities,
     fitting: Fitting::Direct,
-    parameters: &[Parameter::number("knots", 6.0, 3.0, 100.0, "knots of the spline, evenly spaced"), FLOOR],
+    parameters: &[Parameter::whole("knots", 6.0, 3.0, 100.0, "knots of the spline, evenly spaced"), FLOOR],
     paper: "Gupta et al. 2021, arXiv:2006.12800",
 };
 

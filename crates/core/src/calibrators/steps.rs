@@ -17,7 +17,7 @@ pub struct Steps {
 }
 
 /// How many bins.
-pub(super) const N_BINS: Parameter = Parameter::number("n_bins", 15.0, 1.0, 100_000.0, "number of bins");
+pub(super) const N_BINS: Parameter = Parameter::whole("n_bins", 15.0, 1.0, 100_000.0, "number of bins");
 
 impl Steps {
     /// `ln v` and `ln (1 - v)` at these log-odds.

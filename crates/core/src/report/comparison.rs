@@ -126,8 +126,9 @@ impl Comparison {
     /// Compares runs; the context makes more warnings possible.
     pub fn in_context(recipe: &str, data: &str, runs: Vec<RunRecord>, context: &Context) -> Self {
         let summary = summarise(&runs);
-        let Recommendation { smoothing, with_temperature } = recommend(&runs);
-        let verdict = verdict(&runs, &summary, smoothing, with_temperature);
+        let recommendation = recommend(&runs);
+        let verdict = verdict(&runs, &summary, &recommendation);
+        let Recommendation { smoothing, with_temperature, .. } = recommendation;
         let warnings = comparison_warnings(&runs, &summary, context);
         Self {
             schema: "candor.compare/1".to_owned(),

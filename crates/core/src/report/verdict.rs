@@ -1,7 +1,8 @@
 //! The answer to "did smoothing help here?" in a few plain sentences.
 
 use super::comparison::{baseline, variants};
-use super::{RunRecord, SummaryRow, Variant};
+use super::page::variant_label;
+use super::{Recommendation, RunRecord, SummaryRow, Variant};
 
 /// Differences in ECE below this are not called an effect when one seed leaves nothing to test with.
 const SMALL: f64 = 0.005;
@@ -27,16 +28,19 @@ fn effect(row: &SummaryRow) -> Effect {
 }
 
 /// Sentences on calibration, accuracy, temperature and the recommendation.
-pub fn verdict(
-    runs: &[RunRecord],
-    summary: &[SummaryRow],
-    recommended: Option<f64>,
-    with_temperature: Option<f64>,
-) -> Vec<String> {
+///
+/// Where more than the strength differs, each strength is held against the smallest one with otherwise the same
+/// settings, and the sentences count.
+pub fn verdict(runs: &[RunRecord], summary: &[SummaryRow], recommendation: &Recommendation) -> Vec<String> {
     let all = variants(runs);
     let Some(base) = all.first().and_then(|first| baseline(&all, first)) else { return Vec::new() };
     let group: Vec<&Variant> =
         all.iter().copied().filter(|variant| variant.same_but_smoothing(base)).collect();
+    if group.len() < all.len() {
+        let mut sentences = of_grid(&all, summary);
+        sentences.push(recommended(recommendation, Some(&all)));
+        return sentences;
+    }
     let row = |variant: &Variant, metric: &str| {
         summary.iter().find(|row| row.variant == *variant && row.metric == metric)
     };
@@ -57,7 +61,59 @@ pub fn verdict(
     if let Some(sentence) = accuracy(&others, summary) {
         sentences.push(sentence);
     }
-    sentences.push(recommendation(recommended, with_temperature));
+    sentences.push(recommended(recommendation, None));
+    sentences
+}
+
+/// Sentences on a grid in which more than the strength differs.
+fn of_grid(all: &[&Variant], summary: &[SummaryRow]) -> Vec<String> {
+    let smoothed: Vec<&Variant> = all
+        .iter()
+        .copied()
+        .filter(|variant| baseline(all, variant).is_some_and(|base| base != *variant))
+        .collect();
+    let rows = |metric: &str| -> Vec<&SummaryRow> {
+        let of =
+            |variant: &&Variant| summary.iter().find(|row| row.variant == **variant && row.metric == metric);
+        smoothed.iter().filter_map(of).collect()
+    };
+    let count =
+        |rows: &[&SummaryRow], wanted: Effect| rows.iter().filter(|row| effect(row) == wanted).count();
+    let mut sentences = Vec::new();
+    let ece = rows("ece");
+    if !ece.is_empty() {
+        let (lower, higher) = (count(&ece, Effect::Lower), count(&ece, Effect::Higher));
+        let answer = match (lower, higher) {
+            (0, 0) => "makes no measurable difference to calibration here",
+            (_, 0) => "helps calibration here",
+            (0, _) => "hurts calibration here",
+            _ => "helps calibration in some settings and hurts it in others",
+        };
+        sentences.push(format!(
+            "Smoothing {answer}: of {} smoothed settings, ECE is lower than that of the same setting without in {lower} and higher in {higher}.",
+            ece.len()
+        ));
+        let after: Vec<f64> =
+            ece.iter().filter_map(|row| row.after_temperature.as_ref().map(|after| after.mean)).collect();
+        if !after.is_empty() {
+            sentences.push(format!(
+                "With a temperature fitted on the validation rows, their ECE is between {:.3} and {:.3}.",
+                after.iter().copied().fold(f64::INFINITY, f64::min),
+                after.iter().copied().fold(0.0, f64::max)
+            ));
+        }
+    }
+    let accuracy = rows("accuracy");
+    if accuracy.iter().any(|row| row.ci.is_some()) {
+        sentences.push(match (count(&accuracy, Effect::Higher), count(&accuracy, Effect::Lower)) {
+            (0, 0) => "Accuracy does not change measurably with smoothing in any of them.".to_owned(),
+            (higher, lower) => {
+                format!("Accuracy is higher with smoothing in {higher} of them and lower in {lower}.")
+            }
+        });
+    } else if !accuracy.is_empty() {
+        sentences.push("With one seed nothing can be said about accuracy; run more seeds.".to_owned());
+    }
     sentences
 }
 
@@ -183,11 +239,17 @@ fn accuracy(others: &[&Variant], summary: &[SummaryRow]) -> Option<String> {
     })
 }
 
-fn recommendation(recommended: Option<f64>, with_temperature: Option<f64>) -> String {
+/// The recommendation; in a grid it names the other settings too.
+fn recommended(recommendation: &Recommendation, grid: Option<&[&Variant]>) -> String {
     let name = |smoothing: f64| {
         if smoothing == 0.0 { "no smoothing".to_owned() } else { format!("smoothing {smoothing}") }
     };
-    match (recommended, with_temperature) {
+    if let (Some(variant), Some(all)) = (&recommendation.variant, grid) {
+        let label = variant_label(variant, all);
+        let with = label.split_once(' ').map_or(String::new(), |(_, rest)| format!(" with {rest}"));
+        return format!("Recommended: {}{with} (lowest validation NLL).", name(variant.smoothing));
+    }
+    match (recommendation.smoothing, recommendation.with_temperature) {
         (Some(plain), Some(scaled)) if plain == scaled => {
             format!(
                 "Recommended: {} (lowest validation NLL), with or without temperature scaling.",
@@ -255,6 +317,25 @@ mod tests {
         assert!(text.contains("Smoothing helps calibration here at 0.05: ECE falls from 0.126"), "{text}");
         assert!(text.contains("0.158 at 0.2"), "{text}");
         assert_eq!(found.recommended_smoothing, Some(0.05));
+    }
+
+    #[test]
+    fn a_grid_is_counted_and_its_best_setting_named() {
+        let mut runs = Vec::new();
+        for (model, nll) in [("mlp", 0.5), ("cnn", 0.4)] {
+            for (smoothing, ece) in [(0.0, 0.02), (0.1, 0.08)] {
+                for seed in 0..3 {
+                    let wobble = seed as f64 * 1e-4 * (1.0 + smoothing);
+                    let figures = [("accuracy", 0.9 + wobble, 0.9), ("ece", ece + wobble, 0.01)];
+                    let mut run = run(smoothing, seed, nll + smoothing, &figures);
+                    run.variant.model = model.to_owned();
+                    runs.push(run);
+                }
+            }
+        }
+        let text = Comparison::new("vision", "test", runs).verdict.join(" ");
+        assert!(text.contains("of 2 smoothed settings") && text.contains("in 0 and higher in 2"), "{text}");
+        assert!(text.contains("Recommended: no smoothing with model=cnn"), "{text}");
     }
 
     #[test]

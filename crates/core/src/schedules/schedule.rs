@@ -124,7 +124,9 @@ impl TryFrom<Written> for Schedule {
 impl From<Schedule> for Written {
     fn from(schedule: Schedule) -> Self {
         let value = |name: &str, kind: &ParameterKind| match kind {
-            ParameterKind::Number { .. } => ParameterValue::Number(schedule.parameters.number(name)),
+            ParameterKind::Number { .. } | ParameterKind::Whole { .. } => {
+                ParameterValue::Number(schedule.parameters.number(name))
+            }
             ParameterKind::Choice { .. } => ParameterValue::Text(schedule.parameters.word(name).to_owned()),
         };
         let declared = schedule.info.parameters.iter();

@@ -1,6 +1,7 @@
 //! Predictions with their labels: what a training leaves behind and an evaluation starts from.
 
 mod aligned;
+mod array_column;
 mod arrays;
 mod arrow_rows;
 mod bad_rows;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::arrays::{ArrayColumn, open_npy};
+use super::array_column::{ArrayColumn, open_npy};
 use super::{ScoreKind, Scores, Values};
 use crate::error::Result;
 use crate::files::write_atomic;
