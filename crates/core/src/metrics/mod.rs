@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod all;
+mod bin_sums;
 mod binned;
 mod binning;
 mod bootstrap;
@@ -12,6 +13,7 @@ mod brier;
 mod calibration_error;
 mod class_rows;
 mod classwise;
+mod counted_rows;
 mod debiased;
 mod decomposition;
 mod detection;
@@ -38,6 +40,8 @@ mod selective;
 mod sharpness;
 mod smooth;
 mod spiegelhalter;
+mod unweighted;
+mod updates;
 mod view;
 
 pub use all::ALL;
