@@ -18,6 +18,7 @@ mod debiased;
 mod decomposition;
 mod detection;
 mod equal_mass;
+mod error_interval;
 mod estimate;
 mod evaluation;
 mod exact_sum;
