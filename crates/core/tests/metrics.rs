@@ -367,8 +367,9 @@ fn intervals_cover_the_population_in_95_of_100_sets() {
         return;
     };
     let sets: u64 = sets.parse().unwrap();
-    let models: [Model; 3] = [
+    let models: [Model; 4] = [
         ("calibrated", |c| c.clamp(0.02, 0.98)),
+        ("slightly over-confident", |c| 0.95 * c.clamp(0.02, 0.98) + 0.02),
         ("over-confident", |c| 0.75 * c + 0.1),
         ("under-confident", |c| if c > 0.5 { 0.5 + 0.5 * (2.0 * c - 1.0).powf(0.5) } else { c }),
     ];
@@ -380,9 +381,15 @@ fn intervals_cover_the_population_in_95_of_100_sets() {
                 covered[0], covered[1], covered[2], covered[3]
             );
             for (metric, covered) in ["accuracy", "nll", "brier", "ece"].iter().zip(covered) {
-                // Where the binned error is near its null value, the interval reaches down to 0 and covers more.
-                let most = if *metric == "ece" { 1.0 } else { 0.975 };
-                assert!((0.925..=most).contains(&covered), "{name}, {n} rows, {metric}: {covered}");
+                // Four standard errors of the count of sets. The binned error of few rows covers less, as
+                // docs/intervals.md says; near its null value the interval reaches down to 0 and may cover more.
+                let slack = 4.0 * (0.95 * 0.05 / sets as f64).sqrt();
+                let (least, most) = match (*metric, n) {
+                    ("ece", 300) => (0.88 - slack, 1.0),
+                    ("ece", _) => (0.93 - slack, 1.0),
+                    _ => (0.95 - slack, 0.95 + slack),
+                };
+                assert!((least..=most).contains(&covered), "{name}, {n} rows, {metric}: {covered}");
             }
         }
     }

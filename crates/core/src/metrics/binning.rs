@@ -53,7 +53,12 @@ pub struct BinEdges {
     /// `n_bins + 1` ascending values.
     edges: Vec<f64>,
     rule: EdgeRule,
+    /// Whether the edges are `k/n` in double precision.
+    even: bool,
 }
+
+/// Adding this to a number below 2^51 leaves its rounding in the low bits of the sum.
+const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 /// Largest number of bins accepted.
 const MAX_BINS: usize = 100_000;
@@ -74,7 +79,8 @@ impl BinEdges {
             }
             EdgeRule::TorchmetricsDouble => linspace(n_bins, |n| 1.0 / n, |x| x),
         };
-        Ok(Self { edges, rule })
+        let even = matches!(rule, EdgeRule::RightClosed | EdgeRule::LeftClosed);
+        Ok(Self { edges, rule, even })
     }
 
     /// Edges of bins that hold neighbouring rows: midway between the mean confidences of neighbours.
@@ -82,12 +88,17 @@ impl BinEdges {
         let means: Vec<f64> = bins.iter().map(super::Bin::mean_confidence).collect();
         let inner = means.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
         let edges = std::iter::once(0.0).chain(inner).chain([1.0]).collect();
-        Self { edges, rule: EdgeRule::RightClosed }
+        Self { edges, rule: EdgeRule::RightClosed, even: false }
     }
 
     /// The rule.
     pub fn rule(&self) -> EdgeRule {
         self.rule
+    }
+
+    /// Whether the edges are `k/n` in double precision.
+    pub(crate) fn are_even(&self) -> bool {
+        self.even
     }
 
     /// Number of bins, torchmetrics' extra one included.
@@ -107,6 +118,22 @@ impl BinEdges {
     /// The bin of a confidence in [0, 1]; values outside and NaN go to the nearest end, NaN to the first bin.
     #[inline]
     pub fn bin(&self, confidence: f64) -> usize {
+        if !self.even {
+            return self.search(confidence);
+        }
+        if confidence > 0.0 && confidence < 1.0 {
+            // Only the nearest edge can be on either side.
+            let nearest = (confidence * (self.edges.len() - 1) as f64 + ROUND).to_bits() as u32 as usize;
+            let edge = self.edges[nearest];
+            let below =
+                if self.rule == EdgeRule::RightClosed { confidence <= edge } else { confidence < edge };
+            return nearest - usize::from(below);
+        }
+        if confidence >= 1.0 { self.edges.len() - 2 } else { 0 }
+    }
+
+    /// The bin among edges of any kind.
+    fn search(&self, confidence: f64) -> usize {
         let inner = self.edges.len() - 1;
         let value =
             if self.rule == EdgeRule::Torchmetrics { f64::from(confidence as f32) } else { confidence };
@@ -168,6 +195,21 @@ mod tests {
                 if k > 0 && k < n {
                     assert_eq!(right.bin(edge.next_up()), k);
                     assert_eq!(left.bin(edge.next_down()), k - 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_edge_decides_as_the_search_does() {
+        for n in [1, 2, 3, 7, 15, 100, 99_999, 100_000] {
+            for rule in [EdgeRule::RightClosed, EdgeRule::LeftClosed] {
+                let edges = BinEdges::equal_width(n, rule).unwrap();
+                let near = (0..=n).step_by(1 + n / 1000).map(|k| k as f64 / n as f64);
+                let middles = (0..1000).map(|k| (f64::from(k) + 0.5) / 1000.0);
+                let odd = [f64::NAN, -1.0, -0.0, 2.0, f64::INFINITY, f64::NEG_INFINITY, 5e-324, 1e-40];
+                for value in near.flat_map(|e| [e, e.next_up(), e.next_down()]).chain(middles).chain(odd) {
+                    assert_eq!(edges.bin(value), edges.search(value), "{n} {rule:?} {value:e}");
                 }
             }
         }

@@ -59,6 +59,19 @@ impl Estimate {
         self
     }
 
+    /// Says so where the interval of the population's value does not hold the figure.
+    ///
+    /// A calibration error is a sum of absolute values, which chance makes larger; its interval has that part
+    /// removed, the figure has not.
+    pub(crate) fn with_bias_note(self) -> Self {
+        match (self.value, self.ci) {
+            (Some(value), Some([low, high])) if value < low || value > high => self.with_note(
+                "chance makes the figure larger than the population's value, which the interval is for",
+            ),
+            _ => self,
+        }
+    }
+
     /// The figure, or infinity.
     pub fn number(&self) -> f64 {
         self.value.unwrap_or(f64::INFINITY)

@@ -10,11 +10,9 @@ use super::selective::{RiskCoverage, Sweep};
 use super::view::View;
 use super::{
     BinEdges, ClassRows, EdgeRule, Estimate, ExactSum, InputKind, MassRule, MetricSet, Moments, RankedRows,
-    ReliabilityBin, ReliabilityTable, RowScore, Scorer,
+    ReliabilityBin, ReliabilityTable,
 };
-use crate::batch::{Labels, Logits, Probs, Scalar};
-use crate::error::{Error, Result, check_len, check_range};
-use crate::kernels::math;
+use crate::error::{Error, Result, check_range};
 
 /// How the bins of the reliability table are cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +94,7 @@ impl Default for EvaluationOptions {
 }
 
 /// Number of bars of the confidence histogram.
-const HISTOGRAM: usize = 50;
+pub(super) const HISTOGRAM: usize = 50;
 /// About this many points of the risk-coverage curve are reported.
 const CURVE: usize = 100;
 
@@ -135,8 +133,8 @@ pub struct Evaluator {
     pub(super) fine: Option<FineRows>,
     pub(super) class_tables: Vec<ReliabilityTable>,
     pub(super) class_rows: Option<ClassRows>,
-    histogram: Vec<u64>,
-    impossible: u64,
+    pub(super) histogram: Vec<u64>,
+    pub(super) impossible: u64,
 }
 
 impl Evaluator {
@@ -199,327 +197,6 @@ impl Evaluator {
     /// The kind of its rows.
     pub fn kind(&self) -> InputKind {
         self.kind
-    }
-
-    /// Adds one row that was scored elsewhere (kind [`InputKind::Scores`]; in an evaluation of another kind,
-    /// what needs the whole row does not see it).
-    #[inline]
-    pub fn update(&mut self, score: RowScore) {
-        self.weigh(&score, 1.0);
-    }
-
-    /// Adds one row with a weight.
-    ///
-    /// # Errors
-    /// [`Error::WeightValue`] for a weight that is negative or not finite.
-    pub fn update_weighted(&mut self, score: RowScore, weight: f64) -> Result<()> {
-        self.weigh(&score, checked(weight, 0)?);
-        Ok(())
-    }
-
-    /// Adds rows of logits `[n, n_classes]` with labels and, if given, one weight a row.
-    ///
-    /// # Errors
-    /// [`Error::WrongKind`] for an evaluation of another kind, [`Error::Shape`] for sizes that differ, and the
-    /// first row that has a logit of NaN or +inf, only masked classes, or a bad weight. Rows before it are added.
-    pub fn update_logits<T: Scalar>(
-        &mut self,
-        logits: Logits<'_, T>,
-        labels: Labels<'_>,
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        self.check_rows(logits.n_rows(), logits.n_classes(), labels, weights)?;
-        let mut scorer = Scorer::new(self.needs.has(Needs::ENTROPY));
-        for (row, values) in logits.data().chunks_exact(logits.n_classes()).enumerate() {
-            let Some(label) = labels.get(row) else { continue };
-            let score = scorer.logits(row, values, label)?;
-            let mut tally = Tally::default();
-            self.class_row(score, &mut scorer, label, weight_of(weights, row)?, &mut tally);
-            self.accuracy.update_outcomes(tally.rows, tally.right);
-        }
-        Ok(())
-    }
-
-    /// Adds rows of probabilities `[n, n_classes]` with labels and, if given, one weight a row.
-    ///
-    /// # Errors
-    /// As [`update_logits`](Self::update_logits).
-    pub fn update_probs<T: Scalar>(
-        &mut self,
-        probs: Probs<'_, T>,
-        labels: Labels<'_>,
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        self.check_rows(probs.n_rows(), probs.n_classes(), labels, weights)?;
-        let top_only = !self.needs.has(Needs(
-            Needs::NLL.0 | Needs::BRIER.0 | Needs::ENTROPY.0 | Needs::CLASS_TABLES.0 | Needs::CLASS_ROWS.0,
-        ));
-        let mut tally = Tally::default();
-        let mut scorer = Scorer::new(self.needs.has(Needs::ENTROPY));
-        for (row, values) in probs.data().chunks_exact(probs.n_classes()).enumerate() {
-            let Some(label) = labels.get(row) else { continue };
-            // A bad weight ends here: the rows before it are in.
-            let weight = match weight_of(weights, row) {
-                Ok(weight) => weight,
-                Err(error) => {
-                    self.accuracy.update_outcomes(tally.rows, tally.right);
-                    return Err(error);
-                }
-            };
-            if top_only {
-                self.score(&Scorer::top(values, label), weight, &mut tally);
-            } else {
-                let score = scorer.probs(values, label);
-                self.class_row(score, &mut scorer, label, weight, &mut tally);
-            }
-        }
-        self.accuracy.update_outcomes(tally.rows, tally.right);
-        Ok(())
-    }
-
-    /// Adds probabilities of class 1 with labels over two classes and, if given, one weight a row.
-    ///
-    /// # Errors
-    /// [`Error::WrongKind`] for an evaluation of another kind, [`Error::Shape`] for sizes that differ,
-    /// [`Error::ProbabilityValue`] for the first value outside [0, 1], [`Error::WeightValue`] for a bad weight.
-    pub fn update_binary<T: Scalar>(
-        &mut self,
-        probs: &[T],
-        labels: Labels<'_>,
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        self.check_kind(InputKind::Binary)?;
-        check_len("the labels (one a row)", probs.len(), labels.len())?;
-        labels.check_classes(2)?;
-        check_weights(weights, probs.len())?;
-        let mut tally = Tally::default();
-        let done = self.binary_rows(probs, labels, weights, &mut tally);
-        self.accuracy.update_outcomes(tally.rows, tally.right);
-        done
-    }
-
-    fn binary_rows<T: Scalar>(
-        &mut self,
-        probs: &[T],
-        labels: Labels<'_>,
-        weights: Option<&[f64]>,
-        tally: &mut Tally,
-    ) -> Result<()> {
-        for (row, value) in probs.iter().enumerate() {
-            let Some(label) = labels.get(row) else { continue };
-            let p = probability(row, 1, value.to_f64())?;
-            self.event(p, label == 1, weight_of(weights, row)?, tally);
-        }
-        Ok(())
-    }
-
-    /// Adds confidences with whether each decision was correct and, if given, one weight a row.
-    ///
-    /// # Errors
-    /// As [`update_binary`](Self::update_binary).
-    pub fn update_confidence<T: Scalar>(
-        &mut self,
-        confidences: &[T],
-        correct: &[bool],
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        self.check_kind(InputKind::Confidence)?;
-        check_len("correct (one a row)", confidences.len(), correct.len())?;
-        check_weights(weights, confidences.len())?;
-        for (row, (confidence, correct)) in confidences.iter().zip(correct).enumerate() {
-            let confidence = probability(row, 0, confidence.to_f64())?;
-            let weight = weight_of(weights, row)?;
-            self.accuracy.update_weighted(f64::from(u8::from(*correct)), weight);
-            self.decision(confidence, weight);
-            self.happening(confidence, *correct, weight);
-            if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
-                self.rows.update_weighted(confidence, *correct, weight);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds rows of independent probabilities `[n, n_labels]` with the truth of each, 0 or 1, and, if given,
-    /// one weight a row. Entries whose truth is `ignore_index` count nowhere.
-    ///
-    /// Figures of a row (accuracy, NLL, Brier) are means over its entries, so their intervals take the row,
-    /// whose entries depend on each other, as the unit.
-    ///
-    /// # Errors
-    /// As [`update_binary`](Self::update_binary), and [`Error::LabelOutOfRange`] for a truth other than 0 or 1.
-    pub fn update_multi_label<T: Scalar>(
-        &mut self,
-        probs: &[T],
-        truth: &[i64],
-        ignore_index: Option<i64>,
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        let InputKind::MultiLabel { n_labels } = self.kind else {
-            return Err(self.wrong_kind("multi_label"));
-        };
-        check_len("the truth of the labels", probs.len(), truth.len())?;
-        let truth = Labels::with_ignore(truth, 2, ignore_index)?;
-        if !probs.len().is_multiple_of(n_labels) {
-            return Err(Error::RaggedRows { what: "probs", len: probs.len(), n_classes: n_labels });
-        }
-        check_weights(weights, probs.len() / n_labels)?;
-        let mut values = Vec::with_capacity(n_labels);
-        for (row, entries) in probs.chunks_exact(n_labels).enumerate() {
-            let weight = weight_of(weights, row)?;
-            values.clear();
-            for (class, p) in entries.iter().enumerate() {
-                values.push(probability(row, class, p.to_f64())?);
-            }
-            let at = |class: usize| truth.get(row * n_labels + class);
-            let known = (0..n_labels).filter_map(|class| at(class).map(|label| (class, label == 1)));
-            let (mut n, mut right, mut nll, mut brier) = (0.0, 0.0, 0.0, 0.0);
-            for (class, happened) in known {
-                let p = values[class];
-                n += 1.0;
-                right += f64::from(u8::from((p > 0.5) == happened));
-                if self.needs.has(Needs::NLL) {
-                    nll -= math::ln(if happened { p } else { 1.0 - p });
-                }
-                brier += 2.0 * (p - f64::from(u8::from(happened))).powi(2);
-                self.happening(p, happened, weight);
-                if let Some(table) = self.class_tables.get_mut(class) {
-                    table.update_weighted(p, happened, weight);
-                }
-                if self.needs.has(Needs::EVENTS) {
-                    self.rows.update_weighted(p, happened, weight);
-                }
-            }
-            if n == 0.0 {
-                continue;
-            }
-            self.accuracy.update_weighted(right / n, weight);
-            self.nll.update_weighted(nll / n, weight);
-            self.brier.update_weighted(brier / n, weight);
-            self.impossible += u64::from(nll == f64::INFINITY);
-            // Rows with an unknown entry have no place in a matrix of whole rows.
-            if n as usize == n_labels
-                && let Some(rows) = &mut self.class_rows
-            {
-                rows.update(&values, |class| at(class) == Some(1), weight);
-            }
-        }
-        Ok(())
-    }
-
-    /// One scored row by itself.
-    #[inline]
-    fn weigh(&mut self, score: &RowScore, weight: f64) {
-        let mut tally = Tally::default();
-        self.score(score, weight, &mut tally);
-        self.accuracy.update_outcomes(tally.rows, tally.right);
-    }
-
-    /// Whether one decision was correct.
-    #[inline]
-    fn outcome(&mut self, correct: bool, weight: f64, tally: &mut Tally) {
-        if weight == 1.0 {
-            tally.rows += 1;
-            tally.right += u64::from(correct);
-        } else {
-            self.accuracy.update_weighted(f64::from(u8::from(correct)), weight);
-        }
-    }
-
-    /// How confident one decision was.
-    #[inline]
-    fn decision(&mut self, confidence: f64, weight: f64) {
-        if self.needs.has(Needs::CONFIDENCE) {
-            self.confidence.update_weighted(confidence, weight);
-            let at = ((confidence * HISTOGRAM as f64) as usize).min(HISTOGRAM - 1);
-            self.histogram[at] += 1;
-        }
-    }
-
-    /// The scores of one decision among exclusive classes.
-    #[inline]
-    fn score(&mut self, score: &RowScore, weight: f64, tally: &mut Tally) {
-        self.outcome(score.correct, weight, tally);
-        self.decision(score.confidence, weight);
-        if self.needs.has(Needs::NLL) {
-            self.nll.update_weighted(score.nll, weight);
-            self.impossible += u64::from(score.nll.is_infinite());
-        }
-        if self.needs.has(Needs::BRIER) {
-            self.brier.update_weighted(score.brier, weight);
-        }
-        if self.needs.has(Needs::ENTROPY) {
-            self.entropy.update_weighted(score.entropy, weight);
-            self.top_k.update_weighted(f64::from(u8::from(score.rank < self.options.top_k)), weight);
-        }
-        self.happening(score.confidence, score.correct, weight);
-        if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
-            self.rows.update_weighted(score.confidence, score.correct, weight);
-        }
-    }
-
-    /// A scored row together with its probabilities.
-    fn class_row(
-        &mut self,
-        score: RowScore,
-        scorer: &mut Scorer,
-        label: usize,
-        weight: f64,
-        tally: &mut Tally,
-    ) {
-        self.score(&score, weight, tally);
-        if self.class_tables.is_empty() && self.class_rows.is_none() {
-            return;
-        }
-        let probs = scorer.probabilities();
-        for (class, (table, p)) in self.class_tables.iter_mut().zip(probs).enumerate() {
-            table.update_weighted(*p, class == label, weight);
-        }
-        if let Some(rows) = &mut self.class_rows {
-            rows.update(probs, |class| class == label, weight);
-        }
-    }
-
-    /// One binary row.
-    #[inline]
-    fn event(&mut self, p: f64, happened: bool, weight: f64, tally: &mut Tally) {
-        let truth = f64::from(u8::from(happened));
-        self.outcome((p > 0.5) == happened, weight, tally);
-        self.decision(if p > 0.5 { p } else { 1.0 - p }, weight);
-        if self.needs.has(Needs::NLL) {
-            let nll = -math::ln(if happened { p } else { 1.0 - p });
-            self.nll.update_weighted(nll, weight);
-            self.impossible += u64::from(nll == f64::INFINITY);
-        }
-        if self.needs.has(Needs::BRIER) {
-            self.brier.update_weighted(2.0 * (p - truth) * (p - truth), weight);
-        }
-        if self.needs.has(Needs::ENTROPY) {
-            self.entropy.update_weighted(super::row_score::entropy(&[p, 1.0 - p]), weight);
-        }
-        self.happening(p, happened, weight);
-        if self.needs.has(Needs(Needs::RANKED.0 | Needs::EVENTS.0)) {
-            self.rows.update_weighted(p, happened, weight);
-        }
-    }
-
-    /// An event with its probability: what calibration is about.
-    #[inline]
-    fn happening(&mut self, p: f64, happened: bool, weight: f64) {
-        if weight == 1.0 {
-            self.table.update(p, happened);
-        } else {
-            self.table.update_weighted(p, happened, weight);
-        }
-        if self.needs.has(Needs::EVENT_SCORES) {
-            let truth = f64::from(u8::from(happened));
-            let tilt = 1.0 - 2.0 * p;
-            self.event_brier.update_weighted((p - truth) * (p - truth), weight);
-            self.spiegelhalter[0].add(weight * (truth - p) * tilt);
-            self.spiegelhalter[1].add(weight * weight * tilt * tilt * p * (1.0 - p));
-        }
-        if let Some(fine) = &mut self.fine {
-            fine.update(p, happened, weight);
-        }
     }
 
     /// Adds the rows of another evaluation.
@@ -616,61 +293,6 @@ impl Evaluator {
             impossible: self.impossible,
         })
     }
-
-    fn wrong_kind(&self, got: &'static str) -> Error {
-        Error::WrongKind { expected: self.kind.name(), got }
-    }
-
-    fn check_kind(&self, kind: InputKind) -> Result<()> {
-        if self.kind == kind { Ok(()) } else { Err(self.wrong_kind(kind.name())) }
-    }
-
-    fn check_rows(
-        &self,
-        rows: usize,
-        n_classes: usize,
-        labels: Labels<'_>,
-        weights: Option<&[f64]>,
-    ) -> Result<()> {
-        if let InputKind::Classes { n_classes: expected } = self.kind {
-            check_len("the class axis", expected, n_classes)?;
-        } else if self.kind != InputKind::Scores {
-            return Err(self.wrong_kind("classes"));
-        }
-        labels.check_classes(n_classes)?;
-        check_len("the labels (one a row)", rows, labels.len())?;
-        check_weights(weights, rows)
-    }
-}
-
-/// Decisions of weight 1 that were counted apart from the state, which is slower to reach.
-#[derive(Debug, Default)]
-struct Tally {
-    rows: u64,
-    right: u64,
-}
-
-/// A probability in [0, 1].
-#[inline]
-fn probability(row: usize, class: usize, value: f64) -> Result<f64> {
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(Error::ProbabilityValue { row, class, value }) }
-}
-
-#[inline]
-fn checked(weight: f64, index: usize) -> Result<f64> {
-    if weight >= 0.0 && weight.is_finite() {
-        return Ok(weight);
-    }
-    Err(Error::WeightValue { what: "the sample weight of row", index, value: weight })
-}
-
-#[inline]
-fn weight_of(weights: Option<&[f64]>, row: usize) -> Result<f64> {
-    weights.map_or(Ok(1.0), |weights| checked(weights[row], row))
-}
-
-fn check_weights(weights: Option<&[f64]>, rows: usize) -> Result<()> {
-    weights.map_or(Ok(()), |weights| check_len("the sample weights (one a row)", rows, weights.len()))
 }
 
 /// The figures of a set of predictions.
@@ -723,7 +345,7 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ALL, MetricInfo};
+    use super::super::{ALL, MetricInfo, Scorer};
     use super::*;
 
     fn evaluator(rows: &[([f64; 3], usize)]) -> Evaluator {

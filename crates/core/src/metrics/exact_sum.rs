@@ -10,6 +10,13 @@ const LIMIT: f64 = 4_294_967_296.0; // 2^32
 const SCALE: f64 = 1_152_921_504_606_846_976.0; // 2^60
 /// Below this magnitude the scaled value fits 64 bits.
 const NARROW: f64 = 4.0;
+/// Below this magnitude many values are added at once.
+const NEAR: f64 = 1_048_576.0; // 2^20
+/// So many of those are added in 64 bits before the sum goes to the grid.
+const BLOCK: usize = 4096;
+const HALF_SCALE: f64 = 1_073_741_824.0; // 2^30
+/// Adding this to a number below 2^51 leaves its rounding, ties to even, in the low bits of the sum.
+const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 /// An associative sum of up to 2^33 values, exact to 2^-61 a value.
 ///
@@ -60,6 +67,38 @@ impl ExactSum {
         }
     }
 
+    /// Adds a figure of each value: the same bits as one by one, several times as fast.
+    ///
+    /// A figure is split into multiples of 2^-30 and what is left in multiples of 2^-60; both are whole numbers
+    /// whose sums over a block fit 64 bits.
+    pub(crate) fn add_all(&mut self, values: &[f64], figure: impl Fn(f64) -> f64) {
+        for block in values.chunks(BLOCK) {
+            let (mut coarse, mut fine, mut far) = (0_u64, 0_u64, 0_u64);
+            for value in block {
+                let value = figure(*value);
+                let near = value.abs() < NEAR;
+                far |= u64::from(!near);
+                let scaled = value * HALF_SCALE;
+                let shifted = scaled + ROUND;
+                let rest = (scaled - (shifted - ROUND)) * HALF_SCALE;
+                coarse = coarse.wrapping_add(shifted.to_bits());
+                fine = fine.wrapping_add((rest + ROUND).to_bits());
+            }
+            if far != 0 {
+                block.iter().for_each(|value| self.add(figure(*value)));
+                continue;
+            }
+            let offset = ROUND.to_bits().wrapping_mul(block.len() as u64);
+            let whole = |sum: u64| i128::from(sum.wrapping_sub(offset) as i64);
+            self.grid += (whole(coarse) << 30) + whole(fine);
+        }
+    }
+
+    /// Adds a whole number of 2^-60.
+    pub(crate) fn add_grid(&mut self, grid: i128) {
+        self.grid += grid;
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: &Self) {
         self.grid += other.grid;
@@ -75,6 +114,16 @@ impl ExactSum {
     pub fn outliers(&self) -> u64 {
         self.outliers
     }
+}
+
+/// A value in [0, 1] on the grid: what [`ExactSum::add`] adds.
+#[inline(always)]
+pub(crate) fn on_grid(value: f64) -> u64 {
+    let scaled = value * HALF_SCALE;
+    let shifted = scaled + ROUND;
+    let rest = (scaled - (shifted - ROUND)) * HALF_SCALE;
+    let whole = |sum: f64| sum.to_bits().wrapping_sub(ROUND.to_bits());
+    (whole(shifted) << 30).wrapping_add(whole(rest + ROUND))
 }
 
 /// Rounds to a whole number, ties to even, without a call where the processor has no instruction for it.
@@ -112,6 +161,47 @@ mod tests {
                 let value = f64::from(i) * unit;
                 assert_eq!(whole(value), value.round_ties_even(), "{value}");
             }
+        }
+    }
+
+    /// Values of every size, with ties of the rounding, tiny ones and subnormals.
+    fn of_every_size() -> Vec<f64> {
+        let mut values = Vec::new();
+        for exponent in -1080..40 {
+            for mantissa in
+                [1.0, 1.5, 1.25, 1.0 + f64::EPSILON, 1.999_999_9, 1.0 + 2.0_f64.powi(-30), 4.0 / 3.0]
+            {
+                let value: f64 =
+                    mantissa * 2.0_f64.powi(exponent.max(-1022)) * 2.0_f64.powi(exponent.min(-1022) + 1022);
+                values.extend([value, -value]);
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn many_at_once_give_the_bits_of_one_by_one() {
+        let small: Vec<f64> = of_every_size().into_iter().filter(|value| value.abs() < NEAR).collect();
+        let long: Vec<f64> = small.iter().cycle().take(5 * BLOCK + 77).map(|value| value * 0.7).collect();
+        let mut odd = small.clone();
+        odd.splice(3..3, [f64::NAN, f64::INFINITY, LIMIT, 2.0 * LIMIT, NEAR, -NEAR]);
+        let full = vec![NEAR.next_down(); 2 * BLOCK];
+        for values in [&[][..], &small[..1], &small, &long, &odd, &full, &of_every_size()] {
+            for square in [false, true] {
+                let figure = |value: f64| if square { value * value } else { value };
+                let (mut got, mut want) = (ExactSum::default(), ExactSum::default());
+                got.add_all(values, figure);
+                values.iter().for_each(|value| want.add(figure(*value)));
+                assert_eq!(got, want, "{} values", values.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_of_a_probability_is_what_is_added() {
+        for value in of_every_size().into_iter().filter(|value| (0.0..=1.0).contains(value)).chain([0.0, 1.0])
+        {
+            assert_eq!(i128::from(on_grid(value)), ExactSum::of(value).grid, "{value:e}");
         }
     }
 

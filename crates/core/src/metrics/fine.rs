@@ -73,6 +73,24 @@ impl FineRows {
         }
     }
 
+    /// Adds rows of weight 1, each with 1 if its event happened and 0 if not.
+    pub(crate) fn update_all(&mut self, probabilities: &[f64], happened: &[f64]) {
+        let mut rows = probabilities.iter().zip(happened);
+        if let Store::Rows(kept) = &self.store {
+            let room = KEPT + 1 - kept.len();
+            rows.by_ref().take(room).for_each(|(p, a)| self.update(*p, *a == 1.0, 1.0));
+        }
+        if let Store::Cells(cells) = &mut self.store {
+            for (p, a) in rows {
+                let (at, offset) = cell_of(*p);
+                let cell = &mut cells[at];
+                cell.weight += UNIT as i128;
+                cell.happened += i128::from((*a * UNIT) as i64);
+                cell.offset += i128::from((offset * UNIT) as i64);
+            }
+        }
+    }
+
     /// Adds the rows of another state.
     pub(crate) fn merge(&mut self, other: &Self) {
         match (&mut self.store, &other.store) {
@@ -138,13 +156,19 @@ impl FineRows {
     }
 }
 
+/// The cell of a probability, and the place in it.
+#[inline]
+fn cell_of(probability: f64) -> (usize, f64) {
+    let scaled = probability.clamp(0.0, 1.0) * CELLS as f64;
+    let at = (scaled as i32).clamp(0, CELLS as i32 - 1);
+    (at as usize, scaled - f64::from(at))
+}
+
 /// Adds a row to its cell.
 #[inline]
 fn add(cells: &mut [Cell], probability: f64, happened: bool, weight: f64) {
-    let scaled = probability.clamp(0.0, 1.0) * CELLS as f64;
-    let at = (scaled as usize).min(CELLS - 1);
+    let (at, offset) = cell_of(probability);
     let cell = &mut cells[at];
-    let offset = scaled - at as f64;
     if weight == 1.0 {
         let one = UNIT as i64;
         cell.weight += i128::from(one);

@@ -50,7 +50,8 @@ pub(crate) fn mean_absolute(tables: &[ReliabilityTable]) -> Option<Estimate> {
     Some(
         Estimate::plain(value)
             .with_ci(Some(ci), "moments of folded normal gaps, bias-corrected")
-            .with_null(null, Some(p_value)),
+            .with_null(null, Some(p_value))
+            .with_bias_note(),
     )
 }
 

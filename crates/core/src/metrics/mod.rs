@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod all;
+mod bin_sums;
 mod binned;
 mod binning;
 mod bootstrap;
@@ -12,10 +13,12 @@ mod brier;
 mod calibration_error;
 mod class_rows;
 mod classwise;
+mod counted_rows;
 mod debiased;
 mod decomposition;
 mod detection;
 mod equal_mass;
+mod error_interval;
 mod estimate;
 mod evaluation;
 mod exact_sum;
@@ -38,6 +41,8 @@ mod selective;
 mod sharpness;
 mod smooth;
 mod spiegelhalter;
+mod unweighted;
+mod updates;
 mod view;
 
 pub use all::ALL;

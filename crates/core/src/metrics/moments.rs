@@ -43,6 +43,19 @@ impl Moments {
         }
     }
 
+    /// Adds the figures of many rows of weight 1.
+    pub(crate) fn update_all(&mut self, values: &[f64]) {
+        self.count += values.len() as u64;
+        self.sum.add_all(values, |value| value);
+        self.sum_squares.add_all(values, |value| value * value);
+        if let Some(weights) = &mut self.weights {
+            let rows = ExactSum::of_count(values.len() as u64);
+            weights.weight.merge(&rows);
+            weights.square.merge(&rows);
+            weights.square_value.add_all(values, |value| value);
+        }
+    }
+
     /// Adds so many rows of weight 1, of which `ones` have the figure 1 and the others 0.
     pub(crate) fn update_outcomes(&mut self, rows: u64, ones: u64) {
         let (rows_sum, ones_sum) = (ExactSum::of_count(rows), ExactSum::of_count(ones));

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Resamples;
+use super::counted_rows::CountedRows;
 use super::selective::{AUGRC, AURC, AUROC, E_AURC, FPR95, Sweep};
 use super::{BinEdges, CalibrationError, EvaluationOptions, Moments, RankedRow, RowScore};
 use crate::error::{Error, Result};
@@ -217,6 +218,8 @@ impl PairedEvaluator {
 /// One model's rows: in the order of the pairs, and in that of their own confidence.
 struct Side {
     ascending: Vec<RankedRow>,
+    /// The same for quick resamples, if no row is weighted.
+    counted: Option<CountedRows>,
     /// Place in the order of the pairs of each ascending row.
     places: Vec<usize>,
     bins: Vec<usize>,
@@ -237,6 +240,7 @@ impl Side {
         let bins = ascending.iter().map(|row| edges.bin(row.confidence)).collect();
         Ok(Self {
             places: placed.iter().map(|(at, _)| *at).collect(),
+            counted: Sweep::new(&ascending, options.risk, options.coverage).counted(),
             ascending,
             bins,
             edges,
@@ -256,7 +260,8 @@ impl Side {
         let total: f64 = sums.iter().map(|sum| sum.0).sum();
         let pairs: Vec<(f64, f64)> =
             sums.iter().filter(|sum| sum.0 > 0.0).map(|sum| (sum.0, sum.1 / sum.0)).collect();
-        let ranked = Sweep::new(&self.ascending, self.options.risk, self.options.coverage).run(Some(&own));
+        let sweep = Sweep::new(&self.ascending, self.options.risk, self.options.coverage);
+        let ranked = sweep.resampled(self.counted.as_ref(), &own);
         [
             CalibrationError::Expected.of(&pairs, total),
             CalibrationError::RootMeanSquare.of(&pairs, total),

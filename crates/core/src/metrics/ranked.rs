@@ -41,6 +41,14 @@ impl RankedRows {
         self.rows.push(signed(confidence, correct));
     }
 
+    /// Adds rows of weight 1, each with 1 if it is correct and 0 if not.
+    pub(crate) fn update_all(&mut self, confidences: &[f64], correct: &[f64]) {
+        if !self.weights.is_empty() {
+            self.weights.resize(self.rows.len() + confidences.len(), 1.0);
+        }
+        self.rows.extend(confidences.iter().zip(correct).map(|(c, a)| signed(*c, *a == 1.0)));
+    }
+
     /// Adds one row with a weight, finite and not negative; a weight of 0 adds nothing.
     pub fn update_weighted(&mut self, confidence: f64, correct: bool, weight: f64) {
         if weight == 0.0 {

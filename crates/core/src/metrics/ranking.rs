@@ -122,7 +122,7 @@ pub(super) const AUROC: MetricInfo = MetricInfo {
 
 fn auroc(view: &View<'_>) -> Option<Estimate> {
     let sweep = Sweep::new(view.events(), 0.0, 1.0);
-    let value = sweep.run(None)[AUROC_AT];
+    let value = sweep.run()[AUROC_AT];
     let intervals = if view.options().intervals { sweep.intervals(&view.resamples()) } else { Vec::new() };
     let ci = intervals.get(AUROC_AT).copied().flatten();
     value.is_finite().then(|| Estimate::plain(value).with_ci(ci, "row bootstrap, percentiles"))

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bin_sums::{BinSums, CellSum};
 use super::{BinEdges, ExactSum, RankedRow};
+use crate::batch::Scalar;
 use crate::error::{Error, Result};
 
 /// A bin keeps its confidences themselves up to this number, for the exact simulation of small bins.
@@ -85,6 +87,21 @@ impl Bin {
         self.confidence.add(weight * confidence);
         self.confidence_squares.add(weight * confidence * confidence);
         self.kept = None;
+    }
+
+    /// Adds the sums of many rows of weight 1; those that the bin keeps one by one are left to the caller.
+    fn absorb(&mut self, [wrong, right]: [CellSum; 2]) {
+        let count = wrong.count + right.count;
+        if let Some(weights) = &mut self.weights {
+            weights.weight.merge(&ExactSum::of_count(count));
+            weights.square.merge(&ExactSum::of_count(count));
+            weights.correct.merge(&ExactSum::of_count(right.count));
+        }
+        self.count += count;
+        self.correct += right.count;
+        self.confidence.add_grid(wrong.confidence + right.confidence);
+        self.confidence_squares.add_grid(wrong.squares + right.squares);
+        self.confidence_correct.add_grid(right.confidence);
     }
 
     /// The weight sums, which for rows of weight 1 follow from the counts.
@@ -230,6 +247,49 @@ impl ReliabilityTable {
         self.bins[self.edges.bin(confidence)].update(confidence, correct);
     }
 
+    /// Adds rows of weight 1 up to the first confidence outside of [0, 1], and gives their number; `happened` is
+    /// 1 for a correct row and 0 for another. `sums` are empty ones for these edges, and are left so.
+    ///
+    /// The state gets the bits that [`update`](Self::update) gives it row by row.
+    pub(super) fn update_rows<T: Scalar, E: Copy>(
+        &mut self,
+        sums: &mut BinSums,
+        confidences: &[T],
+        correct: &[E],
+        happened: impl Fn(E) -> u32,
+    ) -> usize {
+        let mut done = 0;
+        for (confidences, correct) in confidences.chunks(sums.block()).zip(correct.chunks(sums.block())) {
+            let added = sums.add(confidences, correct, &happened);
+            let mut few = vec![];
+            for (at, bin) in self.bins.iter_mut().enumerate() {
+                let cells = sums.take(at);
+                let count = cells[0].count + cells[1].count;
+                bin.absorb(cells);
+                match &bin.kept {
+                    Some(_) if count == 0 => {}
+                    Some(kept) if kept.len() as u64 + count <= KEPT as u64 => few.push(at),
+                    _ => bin.kept = None,
+                }
+            }
+            if !few.is_empty() {
+                for confidence in &confidences[..added] {
+                    let at = self.edges.bin(confidence.to_f64());
+                    if let Some(kept) = &mut self.bins[at].kept
+                        && few.contains(&at)
+                    {
+                        kept.push(confidence.to_f64());
+                    }
+                }
+            }
+            done += added;
+            if added < confidences.len() {
+                break;
+            }
+        }
+        done
+    }
+
     /// Adds one row with a weight, finite and not negative: it counts w times in every mean.
     pub fn update_weighted(&mut self, confidence: f64, correct: bool, weight: f64) {
         self.bins[self.edges.bin(confidence)].update_weighted(confidence, correct, weight);
@@ -273,6 +333,11 @@ impl ReliabilityTable {
         }
         self.bins.iter_mut().zip(&other.bins).for_each(|(a, b)| a.merge(b));
         Ok(())
+    }
+
+    /// The edges of the bins.
+    pub(super) fn edges(&self) -> &BinEdges {
+        &self.edges
     }
 
     /// The bins in ascending order.

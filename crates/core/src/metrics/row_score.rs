@@ -31,7 +31,7 @@ pub struct RowScore {
 pub struct Scorer {
     exps: Vec<f64>,
     sum: f64,
-    /// Whether the entropy is wanted; it is left at 0 otherwise, since it takes a logarithm for each class.
+    /// Whether entropy and rank are wanted; they are left at 0 otherwise.
     entropy: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Scorer {
 }
 
 impl Scorer {
-    /// A scorer that leaves out the entropy unless it is wanted.
+    /// A scorer that leaves out entropy and rank unless they are wanted.
     pub(crate) fn new(entropy: bool) -> Self {
         Self { exps: Vec::new(), sum: 1.0, entropy }
     }
@@ -96,46 +96,62 @@ impl Scorer {
             correct: predicted == label,
             nll: ln_sum - (logits[label].to_f64() - max),
             brier: squares / (sum * sum) - 2.0 * label_share + 1.0,
-            rank: rank(logits, label),
+            rank: if self.entropy { rank(logits, label) } else { 0 },
             entropy,
         })
     }
 
-    /// The decision alone, for evaluations that read neither likelihood nor distances; those stand at 0.
-    #[inline]
-    pub(crate) fn top<T: Scalar>(probs: &[T], label: usize) -> RowScore {
-        let (mut predicted, mut best) = (0, f64::NEG_INFINITY);
-        for (class, p) in probs.iter().enumerate() {
-            if p.to_f64() > best {
-                (predicted, best) = (class, p.to_f64());
-            }
-        }
-        let correct = predicted == label;
-        RowScore { predicted, confidence: best, correct, nll: 0.0, brier: 0.0, rank: 0, entropy: 0.0 }
-    }
-
     /// Scores a checked row of probabilities against a label below `probs.len()`.
     pub fn probs<T: Scalar>(&mut self, probs: &[T], label: usize) -> RowScore {
+        let score = self.likelihood(probs, label);
+        RowScore { nll: -math::ln(score.nll), ..score }
+    }
+
+    /// [`probs`](Self::probs) with the label's probability itself in the place of `nll`: many logarithms at
+    /// once are faster.
+    #[inline]
+    pub(crate) fn likelihood<T: Scalar>(&mut self, probs: &[T], label: usize) -> RowScore {
         self.exps.clear();
         self.exps.extend(probs.iter().map(|p| p.to_f64()));
         self.sum = 1.0;
-        let mut predicted = 0;
-        for (class, p) in self.exps.iter().enumerate() {
-            if *p > self.exps[predicted] {
-                predicted = class;
-            }
+        let score = likelihood(probs, label);
+        if !self.entropy {
+            return score;
         }
-        let of_label = self.exps[label];
-        RowScore {
-            predicted,
-            confidence: self.exps[predicted],
-            correct: predicted == label,
-            nll: -math::ln(of_label),
-            brier: sum_in_lanes(&self.exps, |p| p * p) - 2.0 * of_label + 1.0,
-            rank: rank(probs, label),
-            entropy: if self.entropy { entropy(&self.exps) } else { 0.0 },
-        }
+        RowScore { rank: rank(probs, label), entropy: entropy(&self.exps), ..score }
     }
+}
+
+/// [`Scorer::likelihood`] without rank and entropy.
+#[inline]
+pub(crate) fn likelihood<T: Scalar>(probs: &[T], label: usize) -> RowScore {
+    let (predicted, confidence) = top(probs);
+    let of_label = probs[label].to_f64();
+    let brier = sum_in_lanes(probs, |p| p.to_f64() * p.to_f64()) - 2.0 * of_label + 1.0;
+    let correct = predicted == label;
+    RowScore {
+        predicted,
+        confidence: confidence.to_f64(),
+        correct,
+        nll: of_label,
+        brier,
+        rank: 0,
+        entropy: 0.0,
+    }
+}
+
+/// The place and the value of the largest probability, the first of several; without branches, for which of
+/// the classes it is cannot be foreseen.
+#[inline]
+pub(crate) fn top<T: Scalar>(probs: &[T]) -> (usize, T) {
+    let Some(&first) = probs.first() else { return (0, T::default()) };
+    let (mut at, mut best) = (0, first);
+    for (class, &p) in probs.iter().enumerate().skip(1) {
+        let above = p > best;
+        at = std::hint::select_unpredictable(above, class, at);
+        best = if above { p } else { best };
+    }
+    (at, best)
 }
 
 /// Number of classes that come before `label` in descending order, the smaller index first among equals.
@@ -152,7 +168,7 @@ pub(crate) fn entropy(probs: &[f64]) -> f64 {
 
 /// Sums in eight lanes, combined in a fixed order: vectorises, with the same bits at any vector width.
 #[inline]
-fn sum_in_lanes(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
+fn sum_in_lanes<T: Copy>(values: &[T], f: impl Fn(T) -> f64) -> f64 {
     let mut lanes = [0.0; 8];
     let chunks = values.chunks_exact(8);
     for (lane, value) in lanes.iter_mut().zip(chunks.remainder()) {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Resamples;
+use super::counted_rows::CountedRows;
 use super::{RankedRow, RankedRows};
 use crate::error::{Error, Result};
 
@@ -41,7 +42,7 @@ pub fn selective_risk(rows: &RankedRows) -> Result<SelectiveRisk> {
         return Err(Error::Empty { what: "AURC", rows: 0, ignored: 0 });
     }
     let rows = rows.ascending();
-    let [aurc, e_aurc, ..] = Sweep::new(&rows, 0.0, 1.0).run(None);
+    let [aurc, e_aurc, ..] = Sweep::new(&rows, 0.0, 1.0).run();
     Ok(SelectiveRisk { aurc, e_aurc })
 }
 
@@ -70,9 +71,6 @@ pub(crate) const RISK_AT_COVERAGE: usize = 6;
 pub(crate) struct Sweep<'a> {
     /// Ascending.
     rows: &'a [RankedRow],
-    /// 1/k, and Σ 1/j up to k.
-    reciprocals: Vec<f64>,
-    harmonic: Vec<f64>,
     weighted: bool,
     risk: f64,
     coverage: f64,
@@ -81,20 +79,16 @@ pub(crate) struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     pub(crate) fn new(rows: &'a [RankedRow], risk: f64, coverage: f64) -> Self {
         let weighted = rows.iter().any(|row| row.weight != 1.0);
-        let mut reciprocals = vec![0.0];
-        let mut harmonic = vec![0.0];
-        let mut sum = 0.0;
-        for k in 1..=rows.len() {
-            let reciprocal = 1.0 / k as f64;
-            sum += reciprocal;
-            reciprocals.push(reciprocal);
-            harmonic.push(sum);
-        }
-        Self { rows, reciprocals, harmonic, weighted, risk, coverage }
+        Self { rows, weighted, risk, coverage }
     }
 
-    /// All figures of the rows, each taken `counts` times; NaN where these rows do not define one.
-    pub(crate) fn run(&self, counts: Option<&[u16]>) -> [f64; FIGURES] {
+    /// All figures of the rows; NaN where these rows do not define one.
+    pub(crate) fn run(&self) -> [f64; FIGURES] {
+        self.walk(None)
+    }
+
+    /// All figures of the rows, each taken `counts` times, step by step.
+    pub(super) fn walk(&self, counts: Option<&[u16]>) -> [f64; FIGURES] {
         let times = |i: usize| counts.map_or(1, |counts| counts[i]);
         let (mut total, mut total_wrong) = (0.0, 0.0);
         for (i, row) in self.rows.iter().enumerate() {
@@ -133,7 +127,7 @@ impl<'a> Sweep<'a> {
                         if self.weighted {
                             area += weight * wrong / seen;
                         } else {
-                            area += wrong * self.reciprocals[steps];
+                            area += wrong * (1.0 / steps as f64);
                         }
                         if risk_at_coverage.is_nan() && seen >= wanted {
                             risk_at_coverage = wrong / seen;
@@ -163,8 +157,13 @@ impl<'a> Sweep<'a> {
     /// AURC of the ranking that puts every wrong row last.
     fn oracle(&self, counts: Option<&[u16]>, total: f64, wrong: f64) -> f64 {
         if !self.weighted {
-            let (n, right) = (total as usize, (total - wrong) as usize);
-            return (wrong - right as f64 * (self.harmonic[n] - self.harmonic[right])) / total;
+            let right = (total - wrong) as usize;
+            let (mut harmonic, mut of_right) = (0.0, 0.0);
+            for k in 1..=total as usize {
+                harmonic += 1.0 / k as f64;
+                of_right = if k == right { harmonic } else { of_right };
+            }
+            return perfect(total, wrong, harmonic - of_right);
         }
         let (mut seen, mut errors, mut area) = (total - wrong, 0.0, 0.0);
         for (i, row) in self.rows.iter().enumerate().filter(|(_, row)| !row.correct) {
@@ -179,7 +178,22 @@ impl<'a> Sweep<'a> {
 
     /// The figures with their bootstrap intervals; none for `resamples` of 0 or too many rows.
     pub(crate) fn intervals(&self, resamples: &Resamples) -> Vec<Option<[f64; 2]>> {
-        resamples.intervals(self.rows.len(), FIGURES, |counts| self.run(Some(counts)).to_vec())
+        let n = self.rows.len();
+        if resamples.taken(n) == 0 {
+            return vec![None; FIGURES];
+        }
+        let counted = self.counted();
+        resamples.intervals(n, FIGURES, |counts| self.resampled(counted.as_ref(), counts).to_vec())
+    }
+
+    /// The quick way to the figures of resamples, if every row has weight 1.
+    pub(crate) fn counted(&self) -> Option<CountedRows> {
+        (!self.weighted).then(|| CountedRows::new(self.rows, self.risk, self.coverage))
+    }
+
+    /// All figures of the rows, each taken `counts` times; `counted` is [`counted`](Self::counted).
+    pub(crate) fn resampled(&self, counted: Option<&CountedRows>, counts: &[u16]) -> [f64; FIGURES] {
+        counted.map_or_else(|| self.walk(Some(counts)), |counted| counted.run(counts))
     }
 
     /// The curve at about `points` coverages, always with full coverage; a threshold can reach each of them.
@@ -205,6 +219,11 @@ impl<'a> Sweep<'a> {
     }
 }
 
+/// AURC of the ranking that puts every wrong row last, from `Σ 1/k` over those places.
+pub(super) fn perfect(total: f64, wrong: f64, reciprocals: f64) -> f64 {
+    (wrong - (total - wrong) * reciprocals) / total
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +243,7 @@ mod tests {
         assert!((risk.aurc - 0.178_571_428_6).abs() < 1e-9, "{risk:?}");
         assert!((risk.e_aurc - 0.113_849_206_3).abs() < 1e-9, "{risk:?}");
         let rows = worked().ascending();
-        let figures = Sweep::new(&rows, 0.2, 0.8).run(None);
+        let figures = Sweep::new(&rows, 0.2, 0.8).run();
         // Wrong ones stand at places 4, 7 and 9 of 10, so errors(k) are 0 0 0 1 1 1 2 2 3 3.
         assert!((figures[AUGRC] - 0.13).abs() < 1e-12);
         // Right above wrong: 3 + 3 + 3 before place 4, then 2 + 2, 1: 14 of 21 pairs.
@@ -256,10 +275,12 @@ mod tests {
         let counts: Vec<u16> = vec![1, 2, 0, 1, 0, 3, 1, 0, 1, 1];
         let copies: Vec<RankedRow> =
             rows.iter().zip(&counts).flat_map(|(row, n)| vec![*row; usize::from(*n)]).collect();
-        let got = Sweep::new(&rows, 0.2, 0.8).run(Some(&counts));
-        let want = Sweep::new(&copies, 0.2, 0.8).run(None);
-        for (got, want) in got.iter().zip(want) {
-            assert!((got - want).abs() < 1e-12, "{got} {want}");
+        let sweep = Sweep::new(&rows, 0.2, 0.8);
+        let want = Sweep::new(&copies, 0.2, 0.8).run();
+        for got in [sweep.walk(Some(&counts)), sweep.counted().unwrap().run(&counts)] {
+            for (got, want) in got.iter().zip(want) {
+                assert!((got - want).abs() < 1e-12, "{got} {want}");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use super::view::View;
 use super::{Estimate, Inputs, MetricInfo};
 use crate::kernels::math::exp;
 use crate::random::Stream;
+use crate::statistics::quantile_sorted;
 
 pub(super) const SMOOTH_ECE: MetricInfo = MetricInfo {
     name: "smooth_ece",
@@ -51,11 +52,12 @@ fn compute(view: &View<'_>) -> Option<Estimate> {
     let reached = null.iter().filter(|v| **v >= value).count();
     let p_value = (1 + reached) as f64 / (1 + null.len()) as f64;
     let null_value = null.iter().sum::<f64>() / null.len() as f64;
-    let ci = super::calibration_error::bias_corrected(value, around, p_value > 0.05);
+    let ci = bias_corrected(value, around, p_value > 0.05);
     Some(
         estimate
             .with_ci(Some(ci), "simulated residuals at the chosen bandwidth, bias-corrected")
-            .with_null(null_value, Some(p_value)),
+            .with_null(null_value, Some(p_value))
+            .with_bias_note(),
     )
 }
 
@@ -223,6 +225,17 @@ fn simulate(masses: &[Mass], sigma: f64, seed: u64) -> (Vec<f64>, Vec<f64>) {
     };
     let around = draw("smooth interval", &|i| residual[i], &variance);
     (around, draw("smooth null", &|_| 0.0, &null))
+}
+
+/// Where the replicates lie around the observed value shows the bias; the interval is moved back by it.
+fn bias_corrected(value: f64, mut replicates: Vec<f64>, null_holds: bool) -> [f64; 2] {
+    let mean = replicates.iter().sum::<f64>() / replicates.len() as f64;
+    replicates.sort_unstable_by(f64::total_cmp);
+    let centre = value - (mean - value);
+    let low = centre + (quantile_sorted(&replicates, 0.025) - mean);
+    let high = centre + (quantile_sorted(&replicates, 0.975) - mean);
+    let low = if null_holds { 0.0 } else { low.clamp(0.0, 1.0) };
+    [low, high.clamp(low, 1.0)]
 }
 
 #[cfg(test)]

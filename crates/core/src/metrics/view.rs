@@ -115,7 +115,7 @@ impl<'a> View<'a> {
             let intervals =
                 if options.intervals { sweep.intervals(&self.resamples()) } else { vec![None; FIGURES] };
             let estimate = |(value, ci)| Estimate::plain(value).with_ci(ci, "row bootstrap, percentiles");
-            sweep.run(None).into_iter().zip(intervals).map(estimate).collect()
+            sweep.run().into_iter().zip(intervals).map(estimate).collect()
         });
         figures.get(figure).filter(|estimate| estimate.value.is_some()).cloned()
     }
