@@ -52,6 +52,28 @@ impl Stream {
         }
     }
 
+    /// So many numbers in `0..bound`, those that [`below`](Self::below) gives one by one, drawn in blocks.
+    pub fn below_each(&mut self, bound: u64, n: usize, mut take: impl FnMut(u64)) {
+        const BLOCK: usize = 256;
+        if bound == 0 {
+            return (0..n).for_each(|_| take(0));
+        }
+        let least = bound.wrapping_neg() % bound;
+        let (mut bytes, mut left) = ([0; 8 * BLOCK], n);
+        while left > 0 {
+            // Never more than are wanted, so that the stream stands where single draws would leave it.
+            let block = &mut bytes[..8 * left.min(BLOCK)];
+            self.generator.fill_bytes(block);
+            for word in block.as_chunks::<8>().0 {
+                let product = u128::from(u64::from_le_bytes(*word)) * u128::from(bound);
+                if product as u64 >= least {
+                    take((product >> 64) as u64);
+                    left -= 1;
+                }
+            }
+        }
+    }
+
     /// A number from the standard normal distribution (polar method of Marsaglia).
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare_normal.take() {
@@ -126,6 +148,24 @@ fn fnv1a(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_blocks_are_those_drawn_one_by_one() {
+        // Nearly half of the words are rejected for the last bound.
+        for bound in [1, 3, 100_000, u64::MAX / 3 + 1, u64::MAX / 2 + 2] {
+            for n in [0, 1, 255, 256, 257, 1000] {
+                let (mut one, mut block) = (Stream::new(5, "blocks", 0, 0), Stream::new(5, "blocks", 0, 0));
+                let single: Vec<u64> = (0..n).map(|_| one.below(bound)).collect();
+                let mut many = Vec::new();
+                block.below_each(bound, n, |drawn| many.push(drawn));
+                assert_eq!(many, single, "{bound} {n}");
+                assert_eq!(one.uniform(), block.uniform(), "{bound} {n}");
+            }
+        }
+        let mut zeros = Vec::new();
+        Stream::new(5, "blocks", 0, 0).below_each(0, 2, |drawn| zeros.push(drawn));
+        assert_eq!(zeros, [0, 0]);
+    }
 
     #[test]
     fn every_part_of_the_key_matters() {

@@ -40,10 +40,10 @@ impl Resamples {
                 |counts, resample| {
                     counts.fill(0);
                     let mut stream = Stream::new(self.seed, "row bootstrap", resample, 0);
-                    for _ in 0..n {
-                        let drawn = &mut counts[stream.below(n as u64) as usize];
+                    stream.below_each(n as u64, n, |row| {
+                        let drawn = &mut counts[row as usize];
                         *drawn = drawn.saturating_add(1);
-                    }
+                    });
                     figures(counts)
                 },
             )
