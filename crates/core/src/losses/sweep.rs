@@ -266,9 +266,9 @@ impl<'b, T: Storage> Run<'b, T> {
         }
     }
 
-    /// The distance to the row after the one taken last, or 0 if none is left.
-    pub(super) fn distance(&self, context: &Context<'_>) -> usize {
-        if self.buffers.logits().is_empty() { 0 } else { context.stride }
+    /// The distance over so many rows, or 0 if none is left after those taken.
+    pub(super) fn distance(&self, context: &Context<'_>, rows: usize) -> usize {
+        if self.buffers.logits().is_empty() { 0 } else { rows * context.stride }
     }
 
     /// Keeps the value of the row at `position`.
