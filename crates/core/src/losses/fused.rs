@@ -9,7 +9,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::softmax_cross_entropy::lanes::{ROWS, SMALL_CLASSES, Tiles, lanes};
 use crate::kernels::softmax_cross_entropy::long_rows::{GROUP, group_rows, long_rows};
 use crate::kernels::softmax_cross_entropy::{
-    ClassBackground, Job, Kind, RowBuffers, RowValue, Setting, reference_row,
+    ClassBackground, Job, Kind, RowBuffers, RowValue, Setting, Shares, reference_row,
 };
 use crate::kernels::storage::FusedStorage;
 use crate::targets::{DenseRows, RowExplicit, RowTarget, Targets};
@@ -25,6 +25,7 @@ pub(super) struct Fused<'a> {
     entropy: bool,
     kind: Kind,
     dense: Cow<'a, [f32]>,
+    shares: Shares,
     backgrounds: Backgrounds,
     class_weights: Option<&'a [f64]>,
     narrow_weights: Option<Vec<f32>>,
@@ -56,7 +57,17 @@ impl<'a> Fused<'a> {
             (true, true) => Kind::DenseByClass,
         };
         let narrow_weights = class_weights.map(|weights| weights.iter().map(|&w| w as f32).collect());
-        Self { isa, entropy: options.entropy, kind, dense, backgrounds, class_weights, narrow_weights }
+        let shares = Shares::new(targets.n_classes());
+        Self {
+            isa,
+            entropy: options.entropy,
+            kind,
+            dense,
+            shares,
+            backgrounds,
+            class_weights,
+            narrow_weights,
+        }
     }
 
     fn setting(&self) -> Setting<'_> {
@@ -71,7 +82,7 @@ impl<'a> Fused<'a> {
             Kind::Plain | Kind::ByClass => &[],
             Kind::Dense | Kind::DenseByClass => self.dense.get(row * k..(row + 1) * k).unwrap_or_default(),
         };
-        Job::new(target, k, dense, self.backgrounds.of(target, k), scale)
+        Job::new(target, k, self.shares, dense, self.backgrounds.of(target, k), scale)
     }
 
     /// Rows in groups of up to `N`, which `compute` takes with their jobs and the distance to the next group.

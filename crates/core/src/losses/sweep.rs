@@ -157,6 +157,7 @@ impl<'a> RowWeights<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
         let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
         class * self.sample_weights.map_or(1.0, |weights| weights[row])

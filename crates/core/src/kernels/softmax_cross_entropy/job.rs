@@ -52,6 +52,21 @@ pub(super) const fn reads_background(kind: u8) -> bool {
     kind == BY_CLASS || kind == DENSE_BY_CLASS
 }
 
+/// The mass of a class where 1 is shared evenly, made once for all rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Shares {
+    all: f64,
+    others: f64,
+}
+
+impl Shares {
+    /// By all of so many classes, and by all but one; nothing where there is no other.
+    pub(crate) fn new(n_classes: usize) -> Self {
+        let others = if n_classes > 1 { 1.0 / (n_classes - 1) as f64 } else { 0.0 };
+        Self { all: 1.0 / n_classes as f64, others }
+    }
+}
+
 /// A background a class, with the class weights multiplied in, and its sum. What rows share of it is made once.
 #[derive(Clone, Copy)]
 pub(crate) struct ClassBackground<'a> {
@@ -147,6 +162,7 @@ impl<'a> Job<'a> {
     pub(crate) fn new(
         target: &RowTarget<'a>,
         n_classes: usize,
+        shares: Shares,
         dense: &'a [f32],
         background: Option<ClassBackground<'a>>,
         scale: f64,
@@ -155,9 +171,9 @@ impl<'a> Job<'a> {
         let (mut explicit_factor, mut rest) = (hard, 0.0);
         if target.smoothing != 0.0 {
             match target.background {
-                RowBackground::Uniform => rest = target.smoothing / n_classes as f64,
+                RowBackground::Uniform => rest = target.smoothing * shares.all,
                 RowBackground::OtherClasses if n_classes > 1 => {
-                    rest = target.smoothing / (n_classes - 1) as f64;
+                    rest = target.smoothing * shares.others;
                     explicit_factor = hard - rest;
                     // A label with less mass than the others is their mass less a part of it: beside a huge logit
                     // the difference would have no digits left.

@@ -14,7 +14,7 @@ pub(crate) mod long_rows;
 mod reference;
 mod transpose;
 
-pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, Setting};
+pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, Setting, Shares};
 pub use reference::reference_row;
 
 use crate::batch::Storage;
