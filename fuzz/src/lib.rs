@@ -3,7 +3,7 @@
 use candor::kernels::isa::Isa;
 use candor::kernels::storage::FusedStorage;
 use candor::losses::{
-    Batch, ClassShard, CrossEntropy, Loss, LossOptions, Reduction, RowShard, value_grad_on,
+    Batch, ClassShard, CrossEntropy, Loss, LossOptions, Reduction, RowShard, Weighting, value_grad_on,
 };
 use candor::targets::{Background, DenseRows};
 use candor::{Buffers, Convention, DType, Labels, Logits, Targets};
@@ -78,7 +78,7 @@ fn stored<T: FusedStorage>(bytes: &mut Bytes<'_>) {
     let (gap, offset) = (bytes.below(9), bytes.below(17));
     let available = Isa::available();
     let isa = available[bytes.below(available.len())];
-    let (form, strength, in_place) = (bytes.below(6), f64::from(bytes.byte()) / 255.0, bytes.byte() % 2 == 0);
+    let (form, strength, in_place) = (bytes.below(9), f64::from(bytes.byte()) / 255.0, bytes.byte() % 2 == 0);
     let labels: Vec<i64> = (0..n).map(|_| bytes.below(k) as i64).collect();
     let rows: Vec<T> = (0..n).flat_map(|_| bytes.row(k)).map(T::narrow).collect();
 
@@ -97,11 +97,22 @@ fn stored<T: FusedStorage>(bytes: &mut Bytes<'_>) {
         4 => Targets::sparse(offsets, classes, shares, k)
             .expect("pairs that fit")
             .smoothed(strength, Background::Uniform),
-        _ => Targets::distribution(DenseRows::F64(&dense), k)
+        5 | 6 => Targets::distribution(DenseRows::F64(&dense), k)
             .expect("distributions")
             .smoothed(strength, Background::Uniform),
+        7 => Targets::distribution(DenseRows::F64(&dense), k)
+            .expect("distributions")
+            .smoothed(strength, Background::Prior(dense[..k].into())),
+        _ => by_label().smoothed(strength, Background::Uniform),
     };
-    let options = LossOptions { reduction: Reduction::Sum, ..Default::default() };
+    // At most 1, so that the bounds below hold for weighted masses too.
+    let class_weights: Vec<f64> = (0..k).map(|class| 0.25 + 0.75 * ((class * 5 % 7) as f64 / 7.0)).collect();
+    let options = LossOptions {
+        reduction: Reduction::Sum,
+        class_weights: (form >= 6).then_some(&class_weights),
+        weighting: Weighting::Pytorch,
+        ..Default::default()
+    };
 
     let mut wide: Vec<f64> = rows.iter().map(|z| z.to_f64()).collect();
     let want = CrossEntropy.value_grad_f64(

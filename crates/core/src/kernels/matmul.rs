@@ -1,7 +1,7 @@
 //! Products of matrices that are given as strided views, by the `gemm` crate.
 //!
 //! A product runs on the thread that asks for it; callers cut their output into pieces of fixed size and
-//! give those to threads, so that no bit depends on how many there are.
+//! give those to threads, so that no bit depends on how many there are. Public for the benchmark of the linear layer.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use crate::batch::Scalar;
 
 /// A matrix that is read: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Debug)]
-pub(crate) struct Matrix<'a, T> {
+pub struct Matrix<'a, T> {
     data: &'a [T],
     rows: usize,
     columns: usize,
@@ -60,7 +60,7 @@ impl<'a, T> Matrix<'a, T> {
 
 /// A matrix that is written; the views of one array that [`columns`](Self::columns) makes never overlap.
 #[derive(Debug)]
-pub(crate) struct MatrixMut<'a, T> {
+pub struct MatrixMut<'a, T> {
     data: *mut T,
     rows: usize,
     columns: usize,
@@ -128,7 +128,7 @@ impl<'a, T> MatrixMut<'a, T> {
 ///
 /// # Panics
 /// If the shapes do not fit; callers check theirs.
-pub(crate) fn product<T: Scalar>(
+pub fn product<T: Scalar>(
     target: MatrixMut<'_, T>,
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,

@@ -6,6 +6,7 @@ pub mod allocator;
 pub(crate) mod exp_f32;
 pub mod isa;
 pub mod math;
-pub(crate) mod matmul;
+#[doc(hidden)]
+pub mod matmul;
 pub mod softmax_cross_entropy;
 pub mod storage;

@@ -17,6 +17,9 @@ pub trait FusedStorage: Storage {
 
     /// The nearest stored value, ties to even.
     fn narrow(value: f32) -> Self;
+
+    /// Values of an exact type as what they are.
+    fn single(values: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl FusedStorage for f32 {
@@ -30,6 +33,11 @@ impl FusedStorage for f32 {
     #[inline(always)]
     fn narrow(value: f32) -> Self {
         value
+    }
+
+    #[inline(always)]
+    fn single(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
     }
 }
 
@@ -48,6 +56,11 @@ impl FusedStorage for bf16 {
         // Rounding could turn a NaN into an infinity.
         let nan = bits & 0x7fff_ffff > 0x7f80_0000;
         Self::from_bits(((if nan { bits | 0x0040_0000 } else { rounded }) >> 16) as u16)
+    }
+
+    #[inline(always)]
+    fn single(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }
 
@@ -80,6 +93,11 @@ impl FusedStorage for f16 {
         let finite = if small { subnormal } else { normal };
         let found = if magnitude >= 0x4780_0000 { special } else { finite };
         Self::from_bits((sign | found) as u16)
+    }
+
+    #[inline(always)]
+    fn single(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }
 

@@ -157,6 +157,7 @@ impl<'a> RowWeights<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
         let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
         class * self.sample_weights.map_or(1.0, |weights| weights[row])
@@ -266,9 +267,9 @@ impl<'b, T: Storage> Run<'b, T> {
         }
     }
 
-    /// The distance to the row after the one taken last, or 0 if none is left.
-    pub(super) fn distance(&self, context: &Context<'_>) -> usize {
-        if self.buffers.logits().is_empty() { 0 } else { context.stride }
+    /// The distance over so many rows, or 0 if none is left after those taken.
+    pub(super) fn distance(&self, context: &Context<'_>, rows: usize) -> usize {
+        if self.buffers.logits().is_empty() { 0 } else { rows * context.stride }
     }
 
     /// Keeps the value of the row at `position`.

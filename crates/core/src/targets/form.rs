@@ -303,7 +303,7 @@ impl<'a> Targets<'a> {
     ///
     /// # Panics
     /// If `row` is not below [`n_rows`](Self::n_rows).
-    #[inline]
+    #[inline(always)]
     pub fn row(&self, row: usize) -> Option<RowTarget<'_>> {
         if self.ignored.as_ref().is_some_and(|ignored| ignored[row]) {
             return None;

@@ -12,7 +12,7 @@ pub(crate) struct Setting<'a> {
     pub kind: Kind,
     /// Whether the entropy is wanted; it costs 5 to 13 % of the sweep.
     pub entropy: bool,
-    /// A factor for each class.
+    /// A factor for each class, which the classes of pairs and of dense rows are multiplied by.
     pub class_weights: Option<&'a [f32]>,
 }
 
@@ -26,18 +26,53 @@ impl Setting<'_> {
 /// The bodies, from the one that computes least. The form of the targets decides, so a batch has one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The background is the same for every class.
+    /// The background is the same for every class; the explicit part is a label or a few pairs.
     Plain,
-    /// The masses differ by class (a prior or class weights); the explicit part is a label or a few pairs.
+    /// The background differs by class (a prior or class weights); the explicit part as before.
     ByClass,
-    /// The explicit part is a dense row.
+    /// The explicit part is a dense row, the background the same for every class.
     Dense,
+    /// The explicit part is a dense row, and background or weights differ by class.
+    DenseByClass,
 }
 
 /// [`Kind`] as the constant that a body is compiled for.
 pub(super) const PLAIN: u8 = 0;
 pub(super) const BY_CLASS: u8 = 1;
 pub(super) const DENSE: u8 = 2;
+pub(super) const DENSE_BY_CLASS: u8 = 3;
+
+/// Whether a body reads a dense row.
+pub(super) const fn reads_dense(kind: u8) -> bool {
+    kind == DENSE || kind == DENSE_BY_CLASS
+}
+
+/// Whether a body reads a background a class.
+pub(super) const fn reads_background(kind: u8) -> bool {
+    kind == BY_CLASS || kind == DENSE_BY_CLASS
+}
+
+/// The mass of a class where 1 is shared evenly, made once for all rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Shares {
+    all: f64,
+    others: f64,
+}
+
+impl Shares {
+    /// By all of so many classes, and by all but one; nothing where there is no other.
+    pub(crate) fn new(n_classes: usize) -> Self {
+        let others = if n_classes > 1 { 1.0 / (n_classes - 1) as f64 } else { 0.0 };
+        Self { all: 1.0 / n_classes as f64, others }
+    }
+}
+
+/// A background a class, with the class weights multiplied in, and its sum. What rows share of it is made once.
+#[derive(Clone, Copy)]
+pub(crate) struct ClassBackground<'a> {
+    pub masses: &'a [f32],
+    pub sum: f64,
+}
 
 /// The explicit part of a row, unless it is dense.
 #[derive(Clone, Copy)]
@@ -66,6 +101,15 @@ impl Pairs<'_> {
     }
 
     #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Pairs::None => 0,
+            Pairs::Label(_) => 1,
+            Pairs::Sparse(classes, _) => classes.len(),
+        }
+    }
+
+    #[inline(always)]
     pub(super) fn label(&self) -> Option<usize> {
         match self {
             Pairs::Label(label) => Some(*label),
@@ -74,20 +118,19 @@ impl Pairs<'_> {
     }
 }
 
-/// One row's target as terms: `uniform + second_factor·second + prior_factor·prior + pair_factor·pairs`.
+/// One row's target as terms: `uniform + background_factor·background + (dense_factor·dense + pair_factor·pairs)·weights`.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(super) pairs: Pairs<'a>,
     pub(super) pair_factor: f64,
     /// Mass on every class.
     pub(super) uniform: f32,
-    /// Factor of the second input row.
-    pub(super) second_factor: f32,
-    /// The second input row: the dense target, or the prior where there is none. Empty for [`Kind::Plain`].
-    pub(super) second: &'a [f32],
-    pub(super) prior_factor: f32,
-    /// The prior of a dense target, or nothing.
-    pub(super) prior: &'a [f32],
+    pub(super) background_factor: f32,
+    /// Read by the kinds whose background differs by class.
+    pub(super) background: ClassBackground<'a>,
+    pub(super) dense_factor: f32,
+    /// Read by the dense kinds.
+    pub(super) dense: &'a [f32],
     /// Factor of the gradient.
     pub(super) scale: f32,
 }
@@ -104,71 +147,67 @@ impl<'a> Job<'a> {
         pairs: Pairs::None,
         pair_factor: 0.0,
         uniform: 0.0,
-        second_factor: 0.0,
-        second: &[],
-        prior_factor: 0.0,
-        prior: &[],
+        background_factor: 0.0,
+        background: ClassBackground { masses: &[], sum: 0.0 },
+        dense_factor: 0.0,
+        dense: &[],
         scale: 0.0,
     };
 
     /// The terms of a target; `None` if no body covers it.
     ///
-    /// `dense` and `prior` are what the row has of both in single precision, `n_classes` values or none.
+    /// `dense` is the row's dense part in single precision, or nothing; `background` what the kinds whose background
+    /// differs by class read: the prior, or evenly 1, times the class weights.
     #[inline(always)]
     pub(crate) fn new(
         target: &RowTarget<'a>,
         n_classes: usize,
+        shares: Shares,
         dense: &'a [f32],
-        prior: &'a [f32],
+        background: Option<ClassBackground<'a>>,
         scale: f64,
     ) -> Option<Self> {
         let hard = 1.0 - target.smoothing;
-        let (mut explicit_factor, mut uniform, mut prior_factor) = (hard, 0.0, 0.0);
+        let (mut explicit_factor, mut rest) = (hard, 0.0);
         if target.smoothing != 0.0 {
             match target.background {
-                RowBackground::Uniform => uniform = target.smoothing / n_classes as f64,
+                RowBackground::Uniform => rest = target.smoothing * shares.all,
                 RowBackground::OtherClasses if n_classes > 1 => {
-                    uniform = target.smoothing / (n_classes - 1) as f64;
-                    explicit_factor = hard - uniform;
+                    rest = target.smoothing * shares.others;
+                    explicit_factor = hard - rest;
                     // A label with less mass than the others is their mass less a part of it: beside a huge logit
                     // the difference would have no digits left.
                     if explicit_factor < 0.0 {
                         return None;
                     }
                 }
-                RowBackground::Prior(_) if prior.len() == n_classes => prior_factor = target.smoothing,
+                RowBackground::Prior(_) if background.is_some() => rest = target.smoothing,
                 RowBackground::OtherClasses | RowBackground::Prior(_) => return None,
             }
         }
-        if !(explicit_factor.abs() <= LARGEST_FACTOR && uniform.abs() <= LARGEST_FACTOR) {
+        if !(explicit_factor.abs() <= LARGEST_FACTOR && rest.abs() <= LARGEST_FACTOR) {
             return None;
         }
         if scale.abs() > LARGEST_SCALE {
             return None;
         }
-        let (uniform, scale) = (uniform as f32, scale as f32);
-        let job = |pairs| Self {
+        let (uniform, background_factor) = if background.is_some() { (0.0, rest) } else { (rest, 0.0) };
+        let (pairs, dense_factor) = match target.explicit {
+            RowExplicit::Label(label) => (Pairs::Label(label), 0.0),
+            RowExplicit::Sparse(classes, masses) => (Pairs::Sparse(classes, masses), 0.0),
+            RowExplicit::Dense(_) if dense.len() == n_classes => (Pairs::None, explicit_factor as f32),
+            RowExplicit::Dense(_) | RowExplicit::Binary(_) => return None,
+        };
+        Some(Self {
             pairs,
             pair_factor: explicit_factor,
-            uniform,
-            second_factor: prior_factor as f32,
-            second: prior,
-            prior_factor: 0.0,
-            prior: &[],
-            scale,
-        };
-        match target.explicit {
-            RowExplicit::Label(label) => Some(job(Pairs::Label(label))),
-            RowExplicit::Sparse(classes, masses) => Some(job(Pairs::Sparse(classes, masses))),
-            RowExplicit::Dense(_) if dense.len() == n_classes => Some(Self {
-                second_factor: explicit_factor as f32,
-                second: dense,
-                prior_factor: prior_factor as f32,
-                prior,
-                ..job(Pairs::None)
-            }),
-            RowExplicit::Dense(_) | RowExplicit::Binary(_) => None,
-        }
+            uniform: uniform as f32,
+            background_factor: background_factor as f32,
+            background: background.unwrap_or(Self::EMPTY.background),
+            dense_factor,
+            dense,
+            scale: scale as f32,
+        })
     }
 }
 
@@ -176,13 +215,13 @@ impl Job<'_> {
     /// Whether every array that the body of this kind reads has `n_classes` values, and every pair its class.
     #[inline(always)]
     pub(super) fn fits(&self, n_classes: usize, kind: Kind) -> bool {
-        let length = |values: &[f32]| values.is_empty() || values.len() == n_classes;
-        let mut fit = length(self.prior)
-            && match kind {
-                Kind::Plain => true,
-                Kind::ByClass => length(self.second),
-                Kind::Dense => self.second.len() == n_classes,
-            };
+        let (background, dense) = (self.background.masses.len() == n_classes, self.dense.len() == n_classes);
+        let mut fit = match kind {
+            Kind::Plain => true,
+            Kind::ByClass => background,
+            Kind::Dense => dense,
+            Kind::DenseByClass => background && dense,
+        };
         self.pairs.each(|class, _| fit &= class < n_classes);
         fit
     }

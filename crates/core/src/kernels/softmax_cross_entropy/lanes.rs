@@ -3,7 +3,11 @@
 //! A lane computes nothing from other lanes, and every group runs the same code over all of them: a row's bits
 //! depend neither on its lane nor on its company.
 
-use super::job::{BY_CLASS, DENSE, Job, Kind, PLAIN, PairSums, Setting};
+use super::extremes::Extremes;
+use super::job::{
+    BY_CLASS, DENSE, DENSE_BY_CLASS, Job, Kind, LARGEST_FACTOR, PLAIN, PairSums, Setting, reads_background,
+    reads_dense,
+};
 pub(crate) use super::transpose::ROWS;
 use super::transpose::{Lanes, gather, scatter};
 use super::{HUGE_BITS, RowBuffers, RowValue};
@@ -171,42 +175,26 @@ impl Body for Compute<'_, '_> {
                 (Kind::ByClass, true) => self.sweep::<FMA, BY_CLASS, true>(),
                 (Kind::Dense, false) => self.sweep::<FMA, DENSE, false>(),
                 (Kind::Dense, true) => self.sweep::<FMA, DENSE, true>(),
+                (Kind::DenseByClass, false) => self.sweep::<FMA, DENSE_BY_CLASS, false>(),
+                (Kind::DenseByClass, true) => self.sweep::<FMA, DENSE_BY_CLASS, true>(),
             }
         }
     }
 }
 
-/// What the rows' targets say, a row in each lane.
-struct Terms {
-    uniform: Lanes,
-    second_factor: Lanes,
-    prior_factor: Lanes,
-    scale: Lanes,
-}
-
-impl Terms {
-    /// The mass of a class in each lane.
-    #[inline(always)]
-    fn masses<const FMA: bool>(&self, second: &Lanes, prior: f32, weight: f32) -> Lanes {
-        let mut masses = [0.0; ROWS];
-        for l in 0..ROWS {
-            let q = multiply_add::<FMA>(second[l], self.second_factor[l], self.uniform[l]);
-            masses[l] = multiply_add::<FMA>(prior, self.prior_factor[l], q) * weight;
-        }
-        masses
-    }
-}
-
 impl Compute<'_, '_> {
+    /// The dense rows, or else the backgrounds.
+    ///
     /// # Safety
     /// Every job's arrays have as many values as the tile has classes.
     #[inline(always)]
-    unsafe fn load_second<const FMA: bool>(&mut self) {
-        let place = |l: usize| self.jobs[if l < self.jobs.len() { l } else { 0 }].second;
+    unsafe fn load_second<const FMA: bool, const KIND: u8>(&mut self) {
+        let place = |l: usize| {
+            let job = &self.jobs[if l < self.jobs.len() { l } else { 0 }];
+            if reads_dense(KIND) { job.dense } else { job.background.masses }
+        };
         let first = place(0);
-        if first.is_empty() {
-            self.second.fill([0.0; ROWS]);
-        } else if self.jobs.iter().all(|job| std::ptr::eq(job.second, first)) {
+        if self.jobs.iter().enumerate().all(|(l, _)| std::ptr::eq(place(l), first)) {
             for (lanes, value) in self.second.iter_mut().zip(first) {
                 *lanes = [*value; ROWS];
             }
@@ -224,40 +212,26 @@ impl Compute<'_, '_> {
         let k = self.tile.len();
         if KIND != PLAIN {
             // SAFETY: passed on to the caller.
-            unsafe { self.load_second::<FMA>() };
+            unsafe { self.load_second::<FMA, KIND>() };
         }
         let Self { setting, tile, second, jobs, gradient, values } = self;
         let job = |l: usize| &jobs[if l < jobs.len() { l } else { 0 }];
-        let terms = Terms {
-            uniform: std::array::from_fn(|l| job(l).uniform),
-            second_factor: std::array::from_fn(|l| job(l).second_factor),
-            prior_factor: std::array::from_fn(|l| job(l).prior_factor),
-            scale: std::array::from_fn(|l| job(l).scale),
-        };
-        let prior = if KIND == DENSE { jobs[0].prior } else { &[] };
-        let prior_at = |j: usize| if KIND == DENSE && !prior.is_empty() { prior[j] } else { 0.0 };
+        // Dense rows have one background for all.
+        let shared = if KIND == DENSE_BY_CLASS { jobs[0].background.masses } else { &[] };
+        let shared_at = |j: usize| if KIND == DENSE_BY_CLASS { shared[j] } else { 0.0 };
         let weight_at = |j: usize| setting.class_weights.map_or(1.0, |weights| weights[j]);
 
-        // The maximum, the first class that has it, and whether every magnitude is ordinary.
-        let mut max = [f32::NEG_INFINITY; ROWS];
-        let mut predicted = [0_u32; ROWS];
-        let mut magnitude = [0_u32; ROWS];
-        for (j, z) in tile.iter().enumerate() {
-            for l in 0..ROWS {
-                let bits = z[l].to_bits() & 0x7fff_ffff;
-                magnitude[l] = if bits > magnitude[l] { bits } else { magnitude[l] };
-                let above = z[l] > max[l];
-                max[l] = if above { z[l] } else { max[l] };
-                predicted[l] = if above { j as u32 } else { predicted[l] };
+        // The maximum, and whether every magnitude is ordinary.
+        let mut extremes = Extremes::<ROWS>::new();
+        for z in tile.iter() {
+            for (l, value) in z.iter().enumerate() {
+                extremes.see(l, *value);
             }
         }
-        if KIND == DENSE {
-            // Huge masses would overflow in single precision.
-            for r in second.iter() {
-                for l in 0..ROWS {
-                    magnitude[l] = if r[l] < LARGEST_MASS { magnitude[l] } else { HUGE_BITS };
-                }
-            }
+        let mut max = [0.0_f32; ROWS];
+        let mut magnitude = [0_u32; ROWS];
+        for l in 0..ROWS {
+            (max[l], magnitude[l]) = extremes.of(l);
         }
         let mut pair_mass = [0.0_f64; ROWS];
         let mut pair_dot = [0.0_f64; ROWS];
@@ -273,38 +247,43 @@ impl Compute<'_, '_> {
         }
 
         // Exponentials and sums.
+        let mut predicted = [u32::MAX; ROWS];
         let mut exp_sum = [0.0_f64; ROWS];
         let mut dot = [0.0_f64; ROWS];
-        let mut mass = [0.0_f64; ROWS];
         let mut dense_dot = [0.0_f64; ROWS];
         let mut dense_mass = [0.0_f64; ROWS];
+        let mut weighted_dot = [0.0_f64; ROWS];
+        let mut weighted_mass = [0.0_f64; ROWS];
         let mut entropy_dot = [0.0_f64; ROWS];
         for start in (0..k).step_by(CHUNK) {
             let end = if start + CHUNK < k { start + CHUNK } else { k };
             let mut sums = Sums::new();
             for j in start..end {
-                let masses = if KIND == PLAIN {
-                    [0.0; ROWS]
-                } else {
-                    terms.masses::<FMA>(&second[j], prior_at(j), weight_at(j))
-                };
                 let (z, r) = (&mut tile[j], &second[j]);
+                let (b, w) = (shared_at(j), if KIND == DENSE_BY_CLASS { weight_at(j) } else { 1.0 });
                 for l in 0..ROWS {
                     let v = z[l] - max[l];
+                    // The first class that attains the maximum.
+                    let attains = if v == 0.0 { j as u32 } else { u32::MAX };
+                    predicted[l] = predicted[l].min(attains);
                     let e = exp_nonpositive::<FMA>(v);
                     sums.exp[l] += e;
                     if ENTROPY {
                         sums.entropy_dot[l] = multiply_add::<FMA>(e, v, sums.entropy_dot[l]);
                     }
-                    if KIND == PLAIN {
-                        sums.dot[l] += v;
-                    } else {
-                        sums.dot[l] = multiply_add::<FMA>(masses[l], v, sums.dot[l]);
-                        sums.mass[l] += masses[l];
+                    match KIND {
+                        BY_CLASS => sums.dot[l] = multiply_add::<FMA>(r[l], v, sums.dot[l]),
+                        DENSE_BY_CLASS => sums.dot[l] = multiply_add::<FMA>(b, v, sums.dot[l]),
+                        _ => sums.dot[l] += v,
                     }
-                    if KIND == DENSE {
+                    if reads_dense(KIND) {
                         sums.dense_dot[l] = multiply_add::<FMA>(r[l], v, sums.dense_dot[l]);
                         sums.dense_mass[l] += r[l];
+                    }
+                    if KIND == DENSE_BY_CLASS {
+                        let mass = r[l] * w;
+                        sums.weighted_dot[l] = multiply_add::<FMA>(mass, v, sums.weighted_dot[l]);
+                        sums.weighted_mass[l] += mass;
                     }
                     z[l] = e;
                 }
@@ -314,16 +293,29 @@ impl Compute<'_, '_> {
             if ENTROPY {
                 widen(&sums.entropy_dot, &mut entropy_dot);
             }
-            if KIND != PLAIN {
-                widen(&sums.mass, &mut mass);
-            }
-            if KIND == DENSE {
+            if reads_dense(KIND) {
                 widen(&sums.dense_dot, &mut dense_dot);
                 widen(&sums.dense_mass, &mut dense_mass);
+            }
+            if KIND == DENSE_BY_CLASS {
+                widen(&sums.weighted_dot, &mut weighted_dot);
+                widen(&sums.weighted_mass, &mut weighted_mass);
             }
         }
 
         // The rows' values.
+        let mut rest_factor = [0.0_f64; ROWS];
+        let mut rest_mass = [0.0_f64; ROWS];
+        let mut dense_factor = [0.0_f64; ROWS];
+        for l in 0..ROWS {
+            let job = job(l);
+            (rest_factor[l], rest_mass[l]) = if reads_background(KIND) {
+                (f64::from(job.background_factor), job.background.sum)
+            } else {
+                (f64::from(job.uniform), k as f64)
+            };
+            dense_factor[l] = f64::from(job.dense_factor);
+        }
         let mut log_sum = [0.0_f64; ROWS];
         let mut target_sum = [0.0_f64; ROWS];
         let mut loss = [0.0_f64; ROWS];
@@ -332,19 +324,23 @@ impl Compute<'_, '_> {
         for l in 0..ROWS {
             log_sum[l] = math::ln_normal(exp_sum[l], 0);
             inverse[l] = 1.0 / exp_sum[l];
-            let uniform = f64::from(terms.uniform[l]);
-            let (rest_mass, rest_dot) =
-                if KIND == PLAIN { (uniform * k as f64, uniform * dot[l]) } else { (mass[l], dot[l]) };
-            target_sum[l] = rest_mass + pair_mass[l];
-            loss[l] = target_sum[l] * log_sum[l] - (rest_dot + pair_dot[l]);
-            nll[l] = if KIND == DENSE {
+            let mut target_dot = rest_factor[l] * dot[l] + pair_dot[l];
+            target_sum[l] = rest_factor[l] * rest_mass[l] + pair_mass[l];
+            if reads_dense(KIND) {
+                let weighted = KIND == DENSE_BY_CLASS;
+                target_sum[l] += dense_factor[l] * if weighted { weighted_mass[l] } else { dense_mass[l] };
+                target_dot += dense_factor[l] * if weighted { weighted_dot[l] } else { dense_dot[l] };
+            }
+            loss[l] = target_sum[l] * log_sum[l] - target_dot;
+            nll[l] = if reads_dense(KIND) {
                 dense_mass[l] * log_sum[l] - dense_dot[l]
             } else {
                 plain_mass[l] * log_sum[l] - plain_dot[l]
             };
         }
         for (l, job) in jobs.iter().enumerate() {
-            if magnitude[l] < HUGE_BITS {
+            // Huge masses would overflow in single precision.
+            if magnitude[l] < HUGE_BITS && dense_mass[l] <= LARGEST_FACTOR {
                 values[l] = Some(RowValue {
                     loss: loss[l],
                     nll: nll[l],
@@ -358,20 +354,27 @@ impl Compute<'_, '_> {
         // The gradient: scale and subtract.
         if gradient {
             let mut factor = [0.0_f32; ROWS];
-            let mut offset = [0.0_f32; ROWS];
+            let mut uniform = [0.0_f32; ROWS];
+            let mut background = [0.0_f32; ROWS];
+            let mut dense = [0.0_f32; ROWS];
             for l in 0..ROWS {
-                factor[l] = (target_sum[l] * f64::from(terms.scale[l]) * inverse[l]) as f32;
-                offset[l] = -terms.uniform[l] * terms.scale[l];
+                let job = job(l);
+                factor[l] = (target_sum[l] * f64::from(job.scale) * inverse[l]) as f32;
+                uniform[l] = job.uniform * job.scale;
+                background[l] = job.background_factor * job.scale;
+                dense[l] = job.dense_factor * job.scale;
             }
             for (j, e) in tile.iter_mut().enumerate() {
-                let masses = if KIND == PLAIN {
-                    [0.0; ROWS]
-                } else {
-                    terms.masses::<FMA>(&second[j], prior_at(j), weight_at(j))
-                };
+                let (b, w) = (shared_at(j), if KIND == DENSE_BY_CLASS { weight_at(j) } else { 1.0 });
+                let r = &second[j];
                 for l in 0..ROWS {
-                    let q = if KIND == PLAIN { offset[l] } else { -terms.scale[l] * masses[l] };
-                    e[l] = multiply_add::<FMA>(e[l], factor[l], q);
+                    let q = match KIND {
+                        PLAIN => uniform[l],
+                        BY_CLASS => background[l] * r[l],
+                        DENSE => multiply_add::<FMA>(dense[l], r[l], uniform[l]),
+                        _ => multiply_add::<FMA>(dense[l], r[l] * w, background[l] * b),
+                    };
+                    e[l] = multiply_add::<FMA>(e[l], factor[l], -q);
                 }
             }
             for (l, job) in jobs.iter().enumerate() {
@@ -384,19 +387,17 @@ impl Compute<'_, '_> {
     }
 }
 
-/// Masses of dense rows from here on are left to double precision.
-const LARGEST_MASS: f32 = super::job::LARGEST_FACTOR as f32;
-
-/// Sums of one chunk of classes.
+/// Sums of one chunk of classes, with v = z - max.
 struct Sums {
     exp: Lanes,
-    /// Σ v, or Σ q v where the masses differ by class (v = z - max).
+    /// Σ v, or Σ b v of a background b that differs by class.
     dot: Lanes,
-    /// Σ q where the masses differ by class.
-    mass: Lanes,
     /// Σ r v and Σ r of a dense row r.
     dense_dot: Lanes,
     dense_mass: Lanes,
+    /// The same with class weights.
+    weighted_dot: Lanes,
+    weighted_mass: Lanes,
     /// Σ e^v v, for the entropy.
     entropy_dot: Lanes,
 }
@@ -405,7 +406,15 @@ impl Sums {
     #[inline(always)]
     fn new() -> Self {
         let zero = [0.0; ROWS];
-        Self { exp: zero, dot: zero, mass: zero, dense_dot: zero, dense_mass: zero, entropy_dot: zero }
+        Self {
+            exp: zero,
+            dot: zero,
+            dense_dot: zero,
+            dense_mass: zero,
+            weighted_dot: zero,
+            weighted_mass: zero,
+            entropy_dot: zero,
+        }
     }
 }
 

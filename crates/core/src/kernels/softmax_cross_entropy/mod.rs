@@ -3,17 +3,18 @@
 //! `q = (1-α)·explicit + α·background`, times a weight a class if there are any; `s = Σ q`.
 //! Each row goes through its maximum (and a look at the magnitudes), exponentials and sums, gradient.
 //! Up to `SMALL_CLASSES` classes, rows stand side by side in the lanes of vectors (`lanes`); beyond,
-//! a vector holds a piece of one row (`long_row`). The number of classes alone decides.
+//! a vector holds a piece of one row (`long_rows`). The number of classes alone decides.
 //! A row with a value that is not finite or beyond 1e30 goes to [`reference_row`], which handles masked
 //! classes and names errors.
 
+mod extremes;
 mod job;
 pub(crate) mod lanes;
-pub(crate) mod long_row;
+pub(crate) mod long_rows;
 mod reference;
 mod transpose;
 
-pub(crate) use job::{Job, Kind, LARGEST_FACTOR, Setting};
+pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, Setting, Shares};
 pub use reference::reference_row;
 
 use crate::batch::Storage;
@@ -67,6 +68,16 @@ impl<T: Storage> RowBuffers<'_, T> {
     #[inline(always)]
     fn wants_gradient(&self) -> bool {
         !matches!(self, RowBuffers::Forward(_))
+    }
+
+    /// The gradient's place, if it is wanted.
+    #[inline(always)]
+    fn gradient(&mut self) -> Option<&mut [T]> {
+        match self {
+            RowBuffers::Forward(_) => None,
+            RowBuffers::Gradient(_, gradient) => Some(gradient),
+            RowBuffers::InPlace(logits) => Some(logits),
+        }
     }
 
     /// Where the gradient goes; null for the value only. From the exclusive borrow: a pointer from a shared
