@@ -4,8 +4,10 @@
 //! loss computes value and gradient in one sweep over host memory, and the backward pass only scales that
 //! gradient. On the `flex` backend nothing is copied; the gradient overwrites the logits where nobody else
 //! holds them. [`LinearCrossEntropyLoss`] takes hidden states and a vocabulary and never holds all logits.
-//! [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs.
+//! [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs;
+//! [`convolution`](fn@convolution) is a convolution with bias, ReLU and max-pooling in one.
 
+mod convolution;
 mod cross_entropy;
 mod error;
 mod evaluation_metric;
@@ -14,6 +16,7 @@ mod linear_cross_entropy;
 mod loss_module;
 mod sparse_product;
 
+pub use convolution::{ConvolutionOptions, convolution};
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use error::{Error, Result};
 pub use evaluation_metric::EvaluationMetric;

@@ -1,6 +1,7 @@
-//! The Burn modules against Burn's own loss, dense products, central differences, and every refusal.
+//! The Burn modules against Burn's own loss and layers, dense products, central differences, and every refusal.
 
 mod agreement;
+mod convolution;
 mod evaluation_metric;
 mod linear;
 mod refusals;

@@ -2,7 +2,9 @@
 //!
 //! The only folder of the project with `unsafe` code. Each kernel has a plain reference beside it.
 
+pub mod adam;
 pub mod allocator;
+pub mod convolution;
 pub(crate) mod exp_f32;
 pub mod isa;
 pub mod math;
