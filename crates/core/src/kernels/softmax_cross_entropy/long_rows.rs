@@ -19,8 +19,8 @@ use crate::kernels::isa::{Body, run_on};
 use crate::kernels::math;
 use crate::kernels::storage::FusedStorage;
 use passes::{
-    Arrays, BLOCK, Factors, LANES, exponential_sums, exponentials, exponentials_again, largest,
-    last_exponentials, mass_sum, widen,
+    Arrays, BLOCK, Factors, LANES, exponential_sums, exponentials, largest, last_exponentials, mass_sum,
+    widen,
 };
 use sums::Totals;
 
@@ -172,13 +172,14 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
         let mut outlooks = [None; GROUP];
         let mut totals = [Totals::default(); GROUP];
         let mut exps = [1.0_f64; GROUP];
+        let next = (rows.len(), ahead);
         for (at, (row, job)) in rows.iter().zip(jobs).enumerate() {
             outlooks[at] = Outlook::new::<T, KIND>(row.logits(), job, weights, row.wants_gradient());
         }
         for (at, (row, job)) in rows.iter_mut().zip(jobs).enumerate() {
             if let Some(outlook) = outlooks[at] {
                 let arrays = Arrays::new::<KIND>(job, weights);
-                totals[at] = second_pass::<T, FMA, KIND, ENTROPY>(row, &arrays, outlook.max, ahead);
+                totals[at] = second_pass::<T, FMA, KIND, ENTROPY>(row, &arrays, outlook.max, next);
                 exps[at] = totals[at].exp.sum();
             }
         }
@@ -213,12 +214,14 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
 }
 
 /// Exponentials, into the gradient's place if it can hold them, and sums.
+///
+/// `together` is the number of rows of a group, `ahead` the distance to the next one, which is fetched meanwhile.
 #[inline(always)]
 fn second_pass<T: FusedStorage, const FMA: bool, const KIND: u8, const ENTROPY: bool>(
     row: &mut RowBuffers<'_, T>,
     arrays: &Arrays<'_>,
     max: f32,
-    ahead: usize,
+    (together, ahead): (usize, usize),
 ) -> Totals {
     let mut totals = Totals::default();
     let k = row.logits().len();
@@ -237,12 +240,17 @@ fn second_pass<T: FusedStorage, const FMA: bool, const KIND: u8, const ENTROPY: 
         );
     }
     let next = row.logits().as_ptr().wrapping_add(ahead);
+    // Dense rows stand one after the other.
+    let next_dense = arrays.dense.as_ptr().wrapping_add(together * k);
     for from in (0..main).step_by(BLOCK) {
         let end = if from + BLOCK < main { from + BLOCK } else { main };
         let arrays = arrays.piece(from, end - from);
         let fetch = |at: usize| {
             if ahead != 0 {
                 prefetch(next.wrapping_add(from + at), LANES);
+                if reads_dense(KIND) {
+                    prefetch(next_dense.wrapping_add(from + at), LANES);
+                }
             }
         };
         match row {
@@ -284,7 +292,7 @@ fn third_pass<T: FusedStorage, const FMA: bool, const KIND: u8>(
         (job.pair_factor * mass * weight * f64::from(job.scale)) as f32
     };
     if let Some(gradient) = row.gradient().and_then(T::single) {
-        factors.gradient::<FMA, KIND>(gradient, &arrays);
+        factors.gradient::<FMA, KIND>(gradient, &arrays, |e| e);
         job.pairs.each(|class, mass| gradient[class] -= explicit(class, mass));
         return;
     }
@@ -296,13 +304,14 @@ fn third_pass<T: FusedStorage, const FMA: bool, const KIND: u8>(
         count += 1;
     });
     let k = row.logits().len();
+    let mut room = [0.0; BLOCK];
     for from in (0..k).step_by(BLOCK) {
         let end = if from + BLOCK < k { from + BLOCK } else { k };
-        let mut room = [0.0; BLOCK];
         let block = &mut room[..end - from];
         widen(&row.logits()[from..end], block);
-        exponentials_again::<FMA>(block, max);
-        factors.gradient::<FMA, KIND>(block, &arrays.piece(from, end - from));
+        factors.gradient::<FMA, KIND>(block, &arrays.piece(from, end - from), |z| {
+            exp_nonpositive::<FMA>(z - max)
+        });
         if let Some(gradient) = row.gradient() {
             for (to, value) in gradient[from..end].iter_mut().zip(&*block) {
                 *to = T::narrow(*value);

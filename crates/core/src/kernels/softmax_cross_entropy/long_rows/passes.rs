@@ -203,14 +203,6 @@ fn step<const FMA: bool, const KIND: u8, const ENTROPY: bool>(
     }
 }
 
-/// Logits become exponentials, without a sum.
-#[inline(always)]
-pub(super) fn exponentials_again<const FMA: bool>(block: &mut [f32], max: f32) {
-    for z in block {
-        *z = exp_nonpositive::<FMA>(*z - max);
-    }
-}
-
 /// Factors of a row's gradient, each with the gradient's scale: `factor e^v - (uniform + background b + dense r w)`.
 #[derive(Clone, Copy)]
 pub(super) struct Factors {
@@ -221,31 +213,36 @@ pub(super) struct Factors {
 }
 
 impl Factors {
-    /// Exponentials become the gradient, but for the explicit pairs.
+    /// Values of which `exp` makes exponentials become the gradient, but for the explicit pairs.
     #[inline(always)]
-    pub(super) fn gradient<const FMA: bool, const KIND: u8>(self, block: &mut [f32], arrays: &Arrays<'_>) {
+    pub(super) fn gradient<const FMA: bool, const KIND: u8>(
+        self,
+        block: &mut [f32],
+        arrays: &Arrays<'_>,
+        exp: impl Fn(f32) -> f32,
+    ) {
         let (background, dense, weights) = (arrays.background, arrays.dense, arrays.weights);
         let weighted = !weights.is_empty();
         match KIND {
-            PLAIN => block.iter_mut().for_each(|e| *e = self.value::<FMA, KIND>(*e, 0.0, 0.0, 1.0)),
+            PLAIN => block.iter_mut().for_each(|e| *e = self.value::<FMA, KIND>(exp(*e), 0.0, 0.0, 1.0)),
             BY_CLASS => {
                 for (e, b) in block.iter_mut().zip(background) {
-                    *e = self.value::<FMA, KIND>(*e, *b, 0.0, 1.0);
+                    *e = self.value::<FMA, KIND>(exp(*e), *b, 0.0, 1.0);
                 }
             }
             DENSE => {
                 for (e, r) in block.iter_mut().zip(dense) {
-                    *e = self.value::<FMA, KIND>(*e, 0.0, *r, 1.0);
+                    *e = self.value::<FMA, KIND>(exp(*e), 0.0, *r, 1.0);
                 }
             }
             _ if weighted => {
                 for (((e, b), r), w) in block.iter_mut().zip(background).zip(dense).zip(weights) {
-                    *e = self.value::<FMA, KIND>(*e, *b, *r, *w);
+                    *e = self.value::<FMA, KIND>(exp(*e), *b, *r, *w);
                 }
             }
             _ => {
                 for ((e, b), r) in block.iter_mut().zip(background).zip(dense) {
-                    *e = self.value::<FMA, KIND>(*e, *b, *r, 1.0);
+                    *e = self.value::<FMA, KIND>(exp(*e), *b, *r, 1.0);
                 }
             }
         }
