@@ -7,6 +7,7 @@ reading and the last evaluation cancel.
     cargo build --release
     python3 -m pip install -r benches/peers/requirements.txt
     python3 benches/training.py DATA [--model mlp|lenet] [--program target/release/candor] [--runs 3] [--epochs 16]
+        [--train-size 55000]
 """
 
 import argparse
@@ -33,9 +34,10 @@ def run(command: list[str]) -> tuple[float, str]:
     return used() - before, output
 
 
-def candor(program: str, data: str, model: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
+def candor(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "train", "vision", "--data", data, "--model", model, "--validation", "last:5000"]
+        command = [args.program, "train", "vision", "--data", args.data, "--model", args.model]
+        command += ["--validation", "last:5000", "--train-size", str(args.train_size)]
         command += ["--batch-size", "128", "--epochs", str(epochs), "--seed", str(seed)]
         command += ["--threads", "1", "--quiet", "--json", "--out", f"{folder}/run"]
         seconds, output = run(command)
@@ -43,8 +45,8 @@ def candor(program: str, data: str, model: str, epochs: int, seed: int) -> tuple
     return seconds, {name: metrics[name]["value"] for name in ("accuracy", "nll", "brier", "ece")}
 
 
-def peer(data: str, model: str, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
-    command = [sys.executable, str(PEER), data, "--model", model]
+def peer(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
+    command = [sys.executable, str(PEER), args.data, "--model", args.model, "--train-size", str(args.train_size)]
     seconds, output = run([*command, "--epochs", str(epochs), "--seed", str(seed)])
     result = json.loads(output)
     return seconds, {name: result[name] for name in ("accuracy", "nll", "brier", "ece")}
@@ -57,16 +59,14 @@ def main() -> None:
     parser.add_argument("--program", default="target/release/candor")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--train-size", type=int, default=55_000)
     args = parser.parse_args()
-    sides = {
-        "candor": lambda epochs, seed: candor(args.program, args.data, args.model, epochs, seed),
-        "pytorch": lambda epochs, seed: peer(args.data, args.model, epochs, seed),
-    }
+    sides = {"candor": candor, "pytorch": peer}
     costs: dict[str, list[float]] = {side: [] for side in sides}
     for seed in range(args.runs):
         for side, train in sides.items():
-            few, _ = train(1, seed)
-            many, figures = train(args.epochs, seed)
+            few, _ = train(args, 1, seed)
+            many, figures = train(args, args.epochs, seed)
             cost = (many - few) / (args.epochs - 1)
             costs[side].append(cost)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())

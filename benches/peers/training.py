@@ -5,7 +5,8 @@ The setting is Candor's: Adam 1e-3, batches of 128, the last 5,000 training rows
 each epoch, PyTorch's own initial weights. The images lie in memory as floats; a batch is one gather, which
 is cheaper than a DataLoader.
 
-    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--smoothing 0] [--seed 0] [--threads 1]
+    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--train-size 55000] [--smoothing 0]
+        [--seed 0] [--threads 1]
 """
 
 import argparse
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--train-size", type=int, help="train on that many rows, drawn once; all by default")
     parser.add_argument("--smoothing", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -105,12 +107,13 @@ def main() -> None:
     images = torch.from_numpy(((images - mean) / sd).astype(np.float32))
     test_images = torch.from_numpy(((test_images - mean) / sd).astype(np.float32))
 
+    train_rows = torch.randperm(n_train)[: args.train_size]
     model = MODELS[args.model]()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     before = time.process_time()
     for _ in range(args.epochs):
         model.train()
-        for rows in torch.randperm(n_train).split(128):
+        for rows in train_rows[torch.randperm(len(train_rows))].split(128):
             loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=args.smoothing)
             optimizer.zero_grad()
             loss.backward()

@@ -1,14 +1,16 @@
 //! Optimisers and learning-rate schedules of Burn, with PyTorch's defaults set explicitly.
 
+mod adam;
+
 use burn::grad_clipping::GradientClippingConfig;
 use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::lr_scheduler::exponential::ExponentialLrSchedulerConfig;
 use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::step::StepLrSchedulerConfig;
-use burn::optim::decay::WeightDecayConfig;
+use burn::optim::decay::{WeightDecay, WeightDecayConfig};
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdaGradConfig, AdamConfig, AdamWConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
+use burn::optim::{AdaGradConfig, AdamWConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 
 use crate::config::{Config, OptimizerConfig};
 use crate::error::{Error, Result};
@@ -52,13 +54,14 @@ pub(super) fn build(config: &OptimizerConfig) -> Result<ModuleOptimizer> {
     let epsilon = |default: f64| config.epsilon.unwrap_or(default) as f32;
     let clip = config.clip_norm.map(|norm| GradientClippingConfig::Norm(norm as f32));
     Ok(match name {
-        "adam" => AdamConfig::new()
-            .with_beta_1(beta1)
-            .with_beta_2(beta2)
-            .with_epsilon(epsilon(1e-8))
-            .with_weight_decay(decay_config)
-            .with_grad_clipping(clip)
-            .init(),
+        "adam" => {
+            let decay = decay_config.as_ref().map(WeightDecay::new);
+            let optimizer = ModuleOptimizer::from(adam::Adam { beta1, beta2, epsilon: epsilon(1e-8), decay });
+            match clip {
+                Some(clip) => optimizer.with_grad_clipping(clip.init()),
+                None => optimizer,
+            }
+        }
         "adamw" => AdamWConfig::new()
             .with_beta_1(beta1)
             .with_beta_2(beta2)

@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use candor::kernels::convolution::Activation;
 
+use super::convolve::convolve;
 use super::init::{ConvInit, Layers};
 use super::{ImageModel, ImageShape};
 use crate::config::ModelConfig;
@@ -19,7 +20,6 @@ pub struct LeNet {
     conv2: Conv2d,
     fc1: Linear,
     fc2: Linear,
-    pool: MaxPool2d,
 }
 
 impl ImageModel for LeNet {
@@ -42,13 +42,12 @@ impl ImageModel for LeNet {
             conv2: init.conv3x3(32, 64, 1, ConvInit::Uniform),
             fc1: init.linear(64 * (height / 4) * (width / 4), hidden),
             fc2: init.linear(hidden, shape.classes),
-            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
         })
     }
 
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.pool.forward(relu(self.conv1.forward(images)));
-        let x = self.pool.forward(relu(self.conv2.forward(x)));
+        let x = convolve(&self.conv1, images, Activation::ReluMaxPool);
+        let x = convolve(&self.conv2, x, Activation::ReluMaxPool);
         relu(self.fc1.forward(x.flatten::<2>(1, 3)))
     }
 

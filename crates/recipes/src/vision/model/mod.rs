@@ -1,5 +1,6 @@
 //! Models of images, with PyTorch's initial weights drawn from the run's own streams.
 
+mod convolve;
 pub(crate) mod init;
 mod lenet;
 mod mlp;

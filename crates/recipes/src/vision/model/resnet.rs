@@ -10,7 +10,9 @@ use burn::nn::pool::AvgPool2dConfig;
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use candor::kernels::convolution::Activation;
 
+use super::convolve::convolve;
 use super::init::{ConvInit, Layers};
 use super::{ImageModel, ImageShape};
 use crate::config::ModelConfig;
@@ -47,8 +49,8 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        let y = self.bn2.forward(self.conv2.forward(y));
+        let y = relu(self.bn1.forward(convolve(&self.conv1, x.clone(), Activation::None)));
+        let y = self.bn2.forward(convolve(&self.conv2, y, Activation::None));
         relu(y.clone() + shortcut(x, y.dims()[1], self.stride))
     }
 }
@@ -92,7 +94,7 @@ impl ImageModel for ResNet {
     }
 
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images)));
+        let x = relu(self.bn1.forward(convolve(&self.conv1, images, Activation::None)));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         let [n, channels, height, width] = x.dims();
         x.reshape([n, channels, height * width]).mean_dim(2).reshape([n, channels])
