@@ -15,22 +15,22 @@ fn data(name: &str) -> Option<PathBuf> {
 
 /// Published nets (Mukhoti et al. 2020, Gupta & Ramdas 2021): error %, NLL, Brier, ECE %, adaptive ECE %, class-wise
 /// ECE %, temperature.
-const NETS: [(&str, f64, f64, f64, f64, f64, f64, f64); 9] = [
-    ("cifar10_resnet50", 5.00, 0.1867, 0.0815, 1.82, 1.74, 0.462, 1.096),
-    ("cifar10_resnet110", 5.48, 0.2044, 0.0879, 2.56, 2.60, 0.588, 1.171),
-    ("cifar10_wide_resnet", 4.08, 0.1585, 0.0655, 1.25, 1.69, 0.439, 0.937),
-    ("cifar10_densenet121", 5.11, 0.1911, 0.0817, 1.53, 2.02, 0.462, 0.970),
-    ("focal_cifar10_resnet50", 4.98, 0.1755, 0.0801, 1.55, 1.56, 0.422, 1.063),
-    ("focal_cifar10_resnet110", 5.42, 0.1854, 0.0839, 1.87, 2.07, 0.479, 1.105),
-    ("focal_cifar10_wide_resnet", 4.01, 0.1455, 0.0634, 1.56, 1.51, 0.406, 0.881),
-    ("focal_cifar10_densenet121", 5.46, 0.1839, 0.0842, 1.22, 1.43, 0.406, 0.958),
-    ("cifar100_resnet50", 23.39, 0.9963, 0.3424, 6.52, 6.52, 0.217, 1.052),
+const NETS: [(&str, [f64; 7]); 9] = [
+    ("cifar10_resnet50", [5.00, 0.1867, 0.0815, 1.82, 1.74, 0.462, 1.096]),
+    ("cifar10_resnet110", [5.48, 0.2044, 0.0879, 2.56, 2.60, 0.588, 1.171]),
+    ("cifar10_wide_resnet", [4.08, 0.1585, 0.0655, 1.25, 1.69, 0.439, 0.937]),
+    ("cifar10_densenet121", [5.11, 0.1911, 0.0817, 1.53, 2.02, 0.462, 0.970]),
+    ("focal_cifar10_resnet50", [4.98, 0.1755, 0.0801, 1.55, 1.56, 0.422, 1.063]),
+    ("focal_cifar10_resnet110", [5.42, 0.1854, 0.0839, 1.87, 2.07, 0.479, 1.105]),
+    ("focal_cifar10_wide_resnet", [4.01, 0.1455, 0.0634, 1.56, 1.51, 0.406, 0.881]),
+    ("focal_cifar10_densenet121", [5.46, 0.1839, 0.0842, 1.22, 1.43, 0.406, 0.958]),
+    ("cifar100_resnet50", [23.39, 0.9963, 0.3424, 6.52, 6.52, 0.217, 1.052]),
 ];
 
 #[test]
 fn data_figures_and_temperatures_of_nine_published_nets() {
     let Some(folder) = data("model-logits") else { return };
-    for (net, error, nll, brier, ece, adaptive, classwise, temperature) in NETS {
+    for (net, [error, nll, brier, ece, adaptive, classwise, temperature]) in NETS {
         let arrays = |part: &str| {
             let path = |what: &str| folder.join(net).join(format!("{part}_{what}.npy")).display().to_string();
             format!("--logits {} --labels {}", path("logits"), path("labels"))

@@ -110,7 +110,9 @@ fn targets_are_made_from_the_graph_and_batches_may_be_small() {
     let losses: Vec<f64> =
         document["runs"].as_array().unwrap().iter().map(|run| run["train_loss"].as_f64().unwrap()).collect();
     assert_eq!(losses.len(), 4);
-    assert!(losses.windows(2).all(|pair| pair[0] != pair[1]), "{losses:?}");
+    // The club's training nodes are as many of either side, so their prior is uniform.
+    assert!((losses[0] - losses[1]).abs() < 1e-6, "{losses:?}");
+    assert!(losses[1..].windows(2).all(|pair| pair[0] != pair[1]), "{losses:?}");
     ok(&format!(
         "train graph {common} --batch-size 5 --target neighbours --smoothing 0.1 --out {}",
         path(&folder, "small")

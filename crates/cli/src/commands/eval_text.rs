@@ -82,6 +82,11 @@ fn figures(judged: &Judged<'_>) -> String {
     if estimates.values().any(|estimate| estimate.null_value.is_some()) {
         text.push_str("if calibrated: what calibrated predictions of these confidences would score\n");
     }
+    for metric in judged.metrics.metrics() {
+        if let Some(note) = estimates.get(metric.name).and_then(|estimate| estimate.note.as_ref()) {
+            text.push_str(&paragraph(&format!("{}: {note}", metric.name)));
+        }
+    }
     text
 }
 
