@@ -17,15 +17,15 @@ use crate::run::{Outcome, double, reference_single, single};
 
 /// Error of ln Σ e^v in single precision, relative to Σ e^v and so absolute in the logarithm.
 ///
-/// 2e-7 from e^v itself, 16 additions a lane at 2^-24 = 6e-8 each before the sums move to double
-/// precision, and 6e-8 from rounding v = z - max: Σ p |v| <= ln K, which is 8.4 for the longest row here.
+/// 2e-7 from e^v itself (1.2e-7 + 3e-9·|v|, and Σ p |v| is below 9), 16 additions a lane at 2^-24 = 6e-8
+/// each before the sums move to double precision, and 6e-8 from rounding v = z - max: Σ p |v| <= ln K, which is 8.4 for the longest row here.
 /// Together 1.7e-6. The sums of a target's masses and of q·v are made alike, relative to themselves.
 pub const SUM_ERROR: f64 = 2e-6;
 
 /// Error of a gradient, relative to `s·p + q`.
 ///
-/// Twice the error of a sum (s and Σ e^v), 2e-7 from e^v, and |v|·6e-8 from rounding v, which counts up to
-/// |v| = 87.3 where e^v ends: 5.2e-6.
+/// Twice the error of a sum (s and Σ e^v), 1.2e-7 + 3e-9·|v| from e^v, and |v|·6e-8 from rounding v, which count
+/// up to |v| = 87.3 where e^v ends: 9.7e-6 with the rounded bound of a sum.
 pub const GRADIENT_ERROR: f64 = 1e-5;
 
 /// e^v is 0 in single precision below e^-87.3 = 1.2e-38, and what is smaller is not normal either.
