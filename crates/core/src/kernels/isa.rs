@@ -2,6 +2,10 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Quads, Vector};
+
 /// An instruction set that a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -11,7 +15,7 @@ pub enum Isa {
     Baseline,
     /// 128-bit vectors of 64-bit ARM, with fused multiply-add.
     Neon,
-    /// 256-bit vectors with fused multiply-add.
+    /// 256-bit vectors with fused multiply-add and half precision (FMA, F16C).
     Avx2,
     /// 512-bit vectors (F, VL, BW and DQ).
     Avx512,
@@ -44,7 +48,9 @@ impl Isa {
             Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => {
-                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+                    && std::arch::is_x86_feature_detected!("f16c")
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
@@ -71,7 +77,19 @@ impl Isa {
     }
 }
 
-/// A computation whose one body is compiled for every instruction set.
+/// A computation whose one body is compiled for every instruction set, with its vectors.
+pub(super) trait VectorBody {
+    /// What it gives.
+    type Output;
+
+    /// The body, always inlined.
+    ///
+    /// # Safety
+    /// The implementation's own conditions; and the CPU must have the instruction set of `V`.
+    unsafe fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// A computation whose loops the compiler makes vectors of, for every instruction set.
 pub(super) trait Body {
     /// What it gives.
     type Output;
@@ -83,12 +101,37 @@ pub(super) trait Body {
     unsafe fn run<const FMA: bool>(self) -> Self::Output;
 }
 
+/// A [`Body`] as one that leaves the vectors to the compiler.
+struct Loops<B>(B);
+
+impl<B: Body> VectorBody for Loops<B> {
+    type Output = B::Output;
+
+    /// # Safety
+    /// The body's.
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) -> Self::Output {
+        // SAFETY: passed on to the caller.
+        unsafe { if V::FMA { self.0.run::<true>() } else { self.0.run::<false>() } }
+    }
+}
+
+/// Runs a body on an instruction set.
+///
+/// # Safety
+/// As [`run_vectors`].
+#[inline]
+pub(super) unsafe fn run_on<B: Body>(isa: Isa, body: B) -> B::Output {
+    // SAFETY: passed on to the caller.
+    unsafe { run_vectors(isa, Loops(body)) }
+}
+
 /// Runs a body on an instruction set.
 ///
 /// # Safety
 /// The CPU must have the instruction set ([`Isa::is_available`]), and the body's conditions must hold.
 #[inline]
-pub(super) unsafe fn run_on<B: Body>(isa: Isa, body: B) -> B::Output {
+pub(super) unsafe fn run_vectors<B: VectorBody>(isa: Isa, body: B) -> B::Output {
     // SAFETY: passed on to the caller.
     unsafe {
         match isa {
@@ -98,36 +141,36 @@ pub(super) unsafe fn run_on<B: Body>(isa: Isa, body: B) -> B::Output {
             Isa::Avx2 => on_avx2(body),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => on_neon(body),
-            _ => body.run::<false>(),
+            _ => body.run::<Quads<false>>(),
         }
     }
 }
 
 /// # Safety
-/// As [`run_on`].
+/// As [`run_vectors`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-unsafe fn on_avx512<B: Body>(body: B) -> B::Output {
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")]
+unsafe fn on_avx512<B: VectorBody>(body: B) -> B::Output {
     // SAFETY: passed on to the caller.
-    unsafe { body.run::<true>() }
+    unsafe { body.run::<Avx512>() }
 }
 
 /// # Safety
-/// As [`run_on`].
+/// As [`run_vectors`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn on_avx2<B: Body>(body: B) -> B::Output {
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn on_avx2<B: VectorBody>(body: B) -> B::Output {
     // SAFETY: passed on to the caller.
-    unsafe { body.run::<true>() }
+    unsafe { body.run::<Avx2>() }
 }
 
 /// # Safety
-/// As [`run_on`].
+/// As [`run_vectors`].
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
-unsafe fn on_neon<B: Body>(body: B) -> B::Output {
+unsafe fn on_neon<B: VectorBody>(body: B) -> B::Output {
     // SAFETY: passed on to the caller.
-    unsafe { body.run::<true>() }
+    unsafe { body.run::<Quads<true>>() }
 }
 
 #[cfg(test)]

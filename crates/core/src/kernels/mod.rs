@@ -12,3 +12,4 @@ pub mod math;
 pub mod matmul;
 pub mod softmax_cross_entropy;
 pub mod storage;
+pub(crate) mod vector;

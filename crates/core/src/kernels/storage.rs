@@ -1,10 +1,11 @@
 //! Storage types of the vector kernels: widened to single precision when read, rounded once when written.
 //!
-//! The conversions are free of branches, so that loops over them vectorise on every instruction set; those of
-//! the crate `half` ask for the CPU's features at each call.
+//! The conversions of single numbers are free of branches, so that loops over them vectorise on every instruction
+//! set; those of the crate `half` ask for the CPU's features at each call.
 
 use half::{bf16, f16};
 
+use super::vector::{LANES, Vector};
 use crate::batch::Storage;
 
 /// A storage type that the vector kernel of cross-entropy takes: `f32`, `bf16`, `f16`.
@@ -18,8 +19,13 @@ pub trait FusedStorage: Storage {
     /// The nearest stored value, ties to even.
     fn narrow(value: f32) -> Self;
 
-    /// Values of an exact type as what they are.
-    fn single(values: &mut [Self]) -> Option<&mut [f32]>;
+    /// Numbers widened into a vector; `proof` is any vector of the kind.
+    #[doc(hidden)]
+    fn load<V: Vector>(proof: V, from: &[Self; LANES]) -> V;
+
+    /// The vector's numbers, none of them NaN, each as the nearest stored value.
+    #[doc(hidden)]
+    fn store<V: Vector>(vector: V, to: &mut [Self; LANES]);
 }
 
 impl FusedStorage for f32 {
@@ -36,8 +42,13 @@ impl FusedStorage for f32 {
     }
 
     #[inline(always)]
-    fn single(values: &mut [Self]) -> Option<&mut [f32]> {
-        Some(values)
+    fn load<V: Vector>(proof: V, from: &[Self; LANES]) -> V {
+        proof.load(from)
+    }
+
+    #[inline(always)]
+    fn store<V: Vector>(vector: V, to: &mut [Self; LANES]) {
+        vector.store(to);
     }
 }
 
@@ -59,8 +70,15 @@ impl FusedStorage for bf16 {
     }
 
     #[inline(always)]
-    fn single(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
+    fn load<V: Vector>(proof: V, from: &[Self; LANES]) -> V {
+        // SAFETY: `bf16` is a transparent wrapper of its bits.
+        proof.load_bf16(unsafe { &*from.as_ptr().cast() })
+    }
+
+    #[inline(always)]
+    fn store<V: Vector>(vector: V, to: &mut [Self; LANES]) {
+        // SAFETY: as in `load`.
+        vector.store_bf16(unsafe { &mut *to.as_mut_ptr().cast() });
     }
 }
 
@@ -96,8 +114,15 @@ impl FusedStorage for f16 {
     }
 
     #[inline(always)]
-    fn single(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
+    fn load<V: Vector>(proof: V, from: &[Self; LANES]) -> V {
+        // SAFETY: `f16` is a transparent wrapper of its bits.
+        proof.load_f16(unsafe { &*from.as_ptr().cast() })
+    }
+
+    #[inline(always)]
+    fn store<V: Vector>(vector: V, to: &mut [Self; LANES]) {
+        // SAFETY: as in `load`.
+        vector.store_f16(unsafe { &mut *to.as_mut_ptr().cast() });
     }
 }
 

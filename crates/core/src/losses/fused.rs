@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::sweep::{Context, Kernel, Run};
+use super::sweep::{CHUNK_ROWS, Context, Kernel, Run, clear};
 use super::{LossOptions, Weighting};
 use crate::error::Result;
 use crate::kernels::isa::Isa;
-use crate::kernels::softmax_cross_entropy::lanes::{ROWS, SMALL_CLASSES, Tiles, lanes};
-use crate::kernels::softmax_cross_entropy::long_rows::{GROUP, group_rows, long_rows};
+use crate::kernels::softmax_cross_entropy::lanes::{LaneJobs, LaneRows, ROWS, SMALL_CLASSES, Tiles, lanes};
+use crate::kernels::softmax_cross_entropy::long_rows::{GROUP, Room, group_rows, long_rows};
 use crate::kernels::softmax_cross_entropy::{
     ClassBackground, Job, Kind, RowBuffers, RowValue, Setting, Shares, reference_row,
 };
 use crate::kernels::storage::FusedStorage;
-use crate::targets::{DenseRows, RowExplicit, RowTarget, Targets};
+use crate::targets::{DenseRows, LabelRows, RowExplicit, RowTarget, Targets};
 
 /// The weights that act class by class.
 pub(super) fn by_class<'a>(options: &LossOptions<'a>) -> Option<&'a [f64]> {
@@ -85,20 +85,62 @@ impl<'a> Fused<'a> {
         Job::new(target, k, self.shares, dense, self.backgrounds.of(target, k), scale)
     }
 
-    /// Rows in groups of up to `N`, which `compute` takes with their jobs and the distance to the next group.
+    /// Rows of few classes: as many as there are lanes, whether they count or not, and so on.
+    ///
+    /// `push` gives the next lane the job of a row, or none, and says the row's weight and scale; nothing of one that
+    /// does not count.
     #[inline(always)]
-    fn in_groups<T: FusedStorage, const N: usize>(
+    fn in_lanes<'j, T: FusedStorage>(
         &self,
         context: &Context<'_>,
         mut run: Run<'_, T>,
-        size: usize,
-        mut compute: impl FnMut(&mut [RowBuffers<'_, T>], &[Job<'_>], &mut [Option<RowValue>; N], usize),
+        (tiles, mut jobs): (&mut Tiles, LaneJobs<'j>),
+        push: impl Fn(&mut LaneJobs<'j>, usize) -> Option<(f64, f64)>,
     ) -> Result<()> {
-        let k = context.n_classes;
-        let mut rows: [RowBuffers<'_, T>; N] = std::array::from_fn(|_| RowBuffers::Forward(&[]));
-        let mut jobs = [Job::EMPTY; N];
-        let mut places = [(0, 0.0, 0.0); N];
-        let mut values = [None; N];
+        let (k, setting) = (context.n_classes, self.setting());
+        let mut factors = [None; ROWS];
+        for position in (0..run.len()).step_by(ROWS) {
+            let count = ROWS.min(run.len() - position);
+            jobs.clear();
+            for (l, factors) in factors[..count].iter_mut().enumerate() {
+                *factors = push(&mut jobs, run.first + position + l);
+            }
+            let rows =
+                LaneRows { buffers: run.rows(context, position, count), stride: context.stride(), count };
+            lanes(&setting, k, tiles, rows, &jobs);
+            for (l, factors) in factors[..count].iter().enumerate() {
+                let position = position + l;
+                match (factors, tiles.value(l)) {
+                    (None, _) => {
+                        clear(run.row(context, position));
+                        run.ignore(position);
+                    }
+                    (Some((weight, _)), Some(value)) => run.set(position, &value, *weight),
+                    (Some((weight, scale)), None) => {
+                        let row = run.first + position;
+                        let value = self.by_reference(context, row, run.row(context, position), *scale)?;
+                        run.set(position, &value, *weight);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of many classes, in small groups.
+    #[inline(always)]
+    fn in_groups<T: FusedStorage>(
+        &self,
+        context: &Context<'_>,
+        mut run: Run<'_, T>,
+        room: &mut Room,
+    ) -> Result<()> {
+        let (k, setting) = (context.n_classes, self.setting());
+        let size = group_rows(k);
+        let mut rows: [RowBuffers<'_, T>; GROUP] = std::array::from_fn(|_| RowBuffers::Forward(&[]));
+        let mut jobs = [Job::EMPTY; GROUP];
+        let mut places = [(0, 0.0, 0.0); GROUP];
+        let mut values = [None; GROUP];
         let mut position = 0;
         while position < run.len() {
             let mut count = 0;
@@ -108,7 +150,10 @@ impl<'a> Fused<'a> {
                 let buffers = run.take_row(context);
                 let row = run.first + position;
                 match context.targets.row(row) {
-                    None => run.ignore(position, buffers),
+                    None => {
+                        clear(buffers);
+                        run.ignore(position);
+                    }
                     Some(target) => {
                         let (weight, scale) = context.weight_and_scale(row, &target);
                         match self.job(row, k, &target, scale) {
@@ -125,53 +170,103 @@ impl<'a> Fused<'a> {
                 position += 1;
             }
             let ahead = run.distance(context, count);
-            compute(&mut rows[..count], &jobs[..count], &mut values, ahead);
+            long_rows(&setting, k, &mut rows[..count], &jobs[..count], &mut values, (room, ahead));
             for at in 0..count {
                 let (position, weight, scale) = places[at];
                 match &values[at] {
                     Some(value) => run.set(position, value, weight),
                     None => {
                         let buffers = std::mem::replace(&mut rows[at], RowBuffers::Forward(&[]));
-                        self.by_reference(context, &mut run, (position, weight, scale, buffers))?;
+                        let value = self.by_reference(context, run.first + position, buffers, scale)?;
+                        run.set(position, &value, weight);
                     }
                 }
             }
-            if let Some(rest) = uncovered {
-                self.by_reference(context, &mut run, rest)?;
+            if let Some((position, weight, scale, buffers)) = uncovered {
+                let value = self.by_reference(context, run.first + position, buffers, scale)?;
+                run.set(position, &value, weight);
             }
         }
         Ok(())
     }
 
-    /// A row in double precision: its position, weight, scale and buffers.
+    /// A row that counts, in double precision.
     #[cold]
     fn by_reference<T: FusedStorage>(
         &self,
         context: &Context<'_>,
-        run: &mut Run<'_, T>,
-        (position, weight, scale, buffers): (usize, f64, f64, RowBuffers<'_, T>),
-    ) -> Result<()> {
-        let row = run.first + position;
-        if let Some(target) = context.targets.row(row) {
-            let value = reference_row(row, buffers, target, self.class_weights, scale)?;
-            run.set(position, &value, weight);
+        row: usize,
+        buffers: RowBuffers<'_, T>,
+        scale: f64,
+    ) -> Result<RowValue> {
+        match context.targets.row(row) {
+            Some(target) => reference_row(row, buffers, target, self.class_weights, scale),
+            None => Ok(RowValue::default()),
         }
-        Ok(())
+    }
+
+    /// Labels over one background and of one strength: rows differ by their labels and scales alone.
+    fn of_labels<'j, T: FusedStorage>(
+        &'j self,
+        context: &Context<'j>,
+        run: Run<'_, T>,
+        (rows, common): (LabelRows<'j>, &Job<'j>),
+    ) -> Result<()> {
+        let jobs = LaneJobs::of_labels(context.n_classes, self.kind, common);
+        Tiles::with(|tiles| {
+            self.in_lanes(context, run, (tiles, jobs), |jobs, row| {
+                let Some((label, target)) = rows.row(row) else {
+                    jobs.skip_label();
+                    return None;
+                };
+                let (weight, scale) = context.weight_and_scale(row, &target);
+                jobs.push_label(label, scale);
+                Some((weight, scale))
+            })
+        })
+    }
+
+    /// Rows of any kind.
+    fn of_targets<'j, T: FusedStorage>(
+        &'j self,
+        context: &Context<'j>,
+        run: Run<'_, T>,
+        target_of: impl Fn(usize) -> Option<RowTarget<'j>>,
+    ) -> Result<()> {
+        let k = context.n_classes;
+        let jobs = LaneJobs::new(k, self.kind);
+        Tiles::with(|tiles| {
+            self.in_lanes(context, run, (tiles, jobs), |jobs, row| {
+                let Some(target) = target_of(row) else {
+                    jobs.skip();
+                    return None;
+                };
+                let (weight, scale) = context.weight_and_scale(row, &target);
+                match self.job(row, k, &target, scale) {
+                    Some(job) => jobs.push(&job),
+                    None => jobs.skip(),
+                }
+                Some((weight, scale))
+            })
+        })
     }
 }
 
 impl<T: FusedStorage> Kernel<T> for Fused<'_> {
+    fn chunk_rows(&self, n_classes: usize) -> usize {
+        if n_classes <= SMALL_CLASSES { CHUNK_ROWS } else { 1 }
+    }
+
     fn run(&self, context: &Context<'_>, run: Run<'_, T>) -> Result<()> {
-        let (k, setting) = (context.n_classes, self.setting());
-        if k <= SMALL_CLASSES {
-            let mut tiles = Tiles::new();
-            self.in_groups::<T, ROWS>(context, run, ROWS, |rows, jobs, values, _| {
-                lanes(&setting, k, &mut tiles, rows, jobs, values);
-            })
-        } else {
-            self.in_groups::<T, GROUP>(context, run, group_rows(k), |rows, jobs, values, ahead| {
-                long_rows(&setting, k, rows, jobs, values, ahead);
-            })
+        if context.n_classes > SMALL_CLASSES {
+            return Room::with::<T, _>(context.n_classes, |room| self.in_groups(context, run, room));
+        }
+        let Some(rows) = context.targets.label_rows() else {
+            return self.of_targets(context, run, |row| context.targets.row(row));
+        };
+        match rows.alike().and_then(|target| self.job(0, context.n_classes, &target, 0.0)) {
+            Some(common) => self.of_labels(context, run, (rows, &common)),
+            None => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Runs a row function over a batch: threads, weights, reduction, and sums in a fixed order.
 //!
-//! Row values are summed in double precision over blocks of 1,024 rows, and the blocks in order, so a
-//! result depends neither on the number of threads nor on how the work was split.
+//! Row values are summed in double precision over chunks of as many rows as the kernel says, chunks over blocks of
+//! 1,024 rows, and the blocks in order, so a result depends neither on the number of threads nor on how the work was
+//! split.
 
 use rayon::prelude::*;
 
@@ -13,6 +14,8 @@ use crate::targets::{Explicit, RowTarget, Targets};
 
 /// Rows of one sum.
 pub(super) const BLOCK_ROWS: usize = 1024;
+/// Rows of a chunk, for kernels of few classes.
+pub(super) const CHUNK_ROWS: usize = 64;
 /// Values below which splitting the work further costs more than it gains.
 const GRAIN_VALUES: usize = 1 << 15;
 
@@ -221,6 +224,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The distance between rows.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// The weight of a row's loss, and the factor of its gradient.
     #[inline(always)]
     pub(super) fn weight_and_scale(&self, row: usize, target: &RowTarget<'_>) -> (f64, f64) {
@@ -231,6 +239,11 @@ impl Context<'_> {
 
 /// Computes rows that stand one after the other.
 pub(super) trait Kernel<T>: Sync {
+    /// Rows that are summed as they come: 1 or [`CHUNK_ROWS`]. A run begins at a chunk's first row.
+    fn chunk_rows(&self, _n_classes: usize) -> usize {
+        1
+    }
+
     /// Computes all rows of a run; ignored ones get a gradient of 0.
     ///
     /// # Errors
@@ -244,13 +257,15 @@ pub(super) struct Run<'b, T> {
     pub(super) first: usize,
     buffers: Buffers<'b, T>,
     losses: Option<&'b mut [T]>,
-    /// One a row, zero at first.
+    rows: usize,
+    /// One a chunk, zero at first.
     totals: &'b mut [Totals],
+    chunk: usize,
 }
 
 impl<'b, T: Storage> Run<'b, T> {
     pub(super) fn len(&self) -> usize {
-        self.totals.len()
+        self.rows
     }
 
     /// Takes off the buffers of the row that comes next.
@@ -259,12 +274,27 @@ impl<'b, T: Storage> Run<'b, T> {
         let rest = std::mem::replace(&mut self.buffers, Buffers::Forward(&[]));
         let (head, tail) = split(rest, context.stride);
         self.buffers = tail;
-        let k = context.n_classes;
-        match head {
-            Buffers::Forward(logits) => RowBuffers::Forward(&logits[..k]),
-            Buffers::Gradient { logits, gradient } => RowBuffers::Gradient(&logits[..k], &mut gradient[..k]),
-            Buffers::InPlace(logits) => RowBuffers::InPlace(&mut logits[..k]),
+        row_buffers(head, context.n_classes)
+    }
+
+    /// The buffers of `count` rows from `position` on, where none was taken off.
+    #[inline(always)]
+    pub(super) fn rows(&mut self, context: &Context<'_>, position: usize, count: usize) -> Buffers<'_, T> {
+        let from = position * context.stride;
+        let values = from..from + (count - 1) * context.stride + context.n_classes;
+        match &mut self.buffers {
+            Buffers::Forward(logits) => Buffers::Forward(&logits[values]),
+            Buffers::Gradient { logits, gradient } => {
+                Buffers::Gradient { logits: &logits[values.clone()], gradient: &mut gradient[values] }
+            }
+            Buffers::InPlace(logits) => Buffers::InPlace(&mut logits[values]),
         }
+    }
+
+    /// Those of one row.
+    #[inline(always)]
+    pub(super) fn row(&mut self, context: &Context<'_>, position: usize) -> RowBuffers<'_, T> {
+        row_buffers(self.rows(context, position, 1), context.n_classes)
     }
 
     /// The distance over so many rows, or 0 if none is left after those taken.
@@ -275,23 +305,40 @@ impl<'b, T: Storage> Run<'b, T> {
     /// Keeps the value of the row at `position`.
     #[inline(always)]
     pub(super) fn set(&mut self, position: usize, value: &RowValue, weight: f64) {
-        self.totals[position] = Totals::of(value, weight);
+        let row = Totals::of(value, weight);
+        let chunk = &mut self.totals[position / self.chunk];
+        *chunk = chunk.add(row);
         if let Some(losses) = &mut self.losses {
-            losses[position] = T::from_f64(self.totals[position].loss);
+            losses[position] = T::from_f64(row.loss);
         }
     }
 
-    /// Says that the row at `position` does not count.
+    /// Says that the row at `position` does not count; its gradient is for [`clear`].
     #[inline(always)]
-    pub(super) fn ignore(&mut self, position: usize, buffers: RowBuffers<'_, T>) {
-        match buffers {
-            RowBuffers::Forward(_) => {}
-            RowBuffers::Gradient(_, gradient) => gradient.fill(T::default()),
-            RowBuffers::InPlace(logits) => logits.fill(T::default()),
-        }
+    pub(super) fn ignore(&mut self, position: usize) {
         if let Some(losses) = &mut self.losses {
             losses[position] = T::default();
         }
+    }
+}
+
+/// The buffers of one row, less what lies between rows.
+#[inline(always)]
+fn row_buffers<T>(buffers: Buffers<'_, T>, k: usize) -> RowBuffers<'_, T> {
+    match buffers {
+        Buffers::Forward(logits) => RowBuffers::Forward(&logits[..k]),
+        Buffers::Gradient { logits, gradient } => RowBuffers::Gradient(&logits[..k], &mut gradient[..k]),
+        Buffers::InPlace(logits) => RowBuffers::InPlace(&mut logits[..k]),
+    }
+}
+
+/// The gradient of a row that does not count.
+#[inline(always)]
+pub(super) fn clear<T: Storage>(buffers: RowBuffers<'_, T>) {
+    match buffers {
+        RowBuffers::Forward(_) => {}
+        RowBuffers::Gradient(_, gradient) => gradient.fill(T::default()),
+        RowBuffers::InPlace(logits) => logits.fill(T::default()),
     }
 }
 
@@ -308,7 +355,10 @@ where
             let buffers = run.take_row(context);
             let row = run.first + position;
             match context.targets.row(row) {
-                None => run.ignore(position, buffers),
+                None => {
+                    clear(buffers);
+                    run.ignore(position);
+                }
                 Some(target) => {
                     let (weight, scale) = context.weight_and_scale(row, &target);
                     let value = (self.0)(row, buffers, target, scale)?;
@@ -359,24 +409,32 @@ impl Context<'_> {
         buffers: Buffers<'_, T>,
         losses: Option<&mut [T]>,
     ) -> Result<Totals> {
-        let mut room = [Totals::default(); BLOCK_ROWS];
-        let totals = &mut room[..rows];
-        self.rows(kernel, Run { first, buffers, losses, totals })?;
-        Ok(room[..rows].iter().fold(Totals::default(), |total, row| total.add(*row)))
+        let sum_of = |room: &mut [Totals], chunk: usize| {
+            let totals = &mut room[..rows.div_ceil(chunk)];
+            self.rows(kernel, Run { first, buffers, losses, rows, totals, chunk })?;
+            Ok(room[..rows.div_ceil(chunk)].iter().fold(Totals::default(), |total, chunk| total.add(*chunk)))
+        };
+        if kernel.chunk_rows(self.n_classes) == CHUNK_ROWS {
+            sum_of(&mut [Totals::default(); BLOCK_ROWS / CHUNK_ROWS], CHUNK_ROWS)
+        } else {
+            sum_of(&mut [Totals::default(); BLOCK_ROWS], 1)
+        }
     }
 
     /// Rows, halving the work until it is small.
     fn rows<T: Storage>(&self, kernel: &impl Kernel<T>, run: Run<'_, T>) -> Result<()> {
-        let rows = run.len();
-        if rows > 1 && rows * self.n_classes > GRAIN_VALUES {
-            let half = rows / 2;
-            let (left_totals, right_totals) = run.totals.split_at_mut(half);
+        let Run { rows, chunk, first, .. } = run;
+        if rows > chunk && rows * self.n_classes > GRAIN_VALUES {
+            // Whole chunks on the left.
+            let chunks = run.totals.len() / 2;
+            let half = chunks * chunk;
+            let (left_totals, right_totals) = run.totals.split_at_mut(chunks);
             let (left, right) = split(run.buffers, half * self.stride);
             let (left_losses, right_losses) = split_losses(run.losses, half);
-            let first = run.first;
-            let left = Run { first, buffers: left, losses: left_losses, totals: left_totals };
-            let right =
-                Run { first: first + half, buffers: right, losses: right_losses, totals: right_totals };
+            let of =
+                |first, rows, buffers, losses, totals| Run { first, buffers, losses, rows, totals, chunk };
+            let left = of(first, half, left, left_losses, left_totals);
+            let right = of(first + half, rows - half, right, right_losses, right_totals);
             let (a, b) = rayon::join(|| self.rows(kernel, left), || self.rows(kernel, right));
             return a.and(b);
         }

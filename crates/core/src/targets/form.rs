@@ -335,6 +335,22 @@ impl<'a> Targets<'a> {
         Some(RowTarget { explicit, smoothing, background })
     }
 
+    /// The rows as labels over one background, if that is what they are.
+    pub(crate) fn label_rows(&self) -> Option<LabelRows<'_>> {
+        let Explicit::Labels(labels) = self.explicit else { return None };
+        let background = match &self.background {
+            Background::Uniform => RowBackground::Uniform,
+            Background::OtherClasses => RowBackground::OtherClasses,
+            Background::Prior(prior) => RowBackground::Prior(prior.values()),
+            Background::PriorOfLabel(_) => return None,
+        };
+        let (smoothing, per_row) = match &self.smoothing {
+            Smoothing::Constant(smoothing) => (*smoothing, None),
+            Smoothing::PerRow(smoothing) => (0.0, Some(&**smoothing)),
+        };
+        Some(LabelRows { labels, ignored: self.ignored.as_deref(), smoothing, per_row, background })
+    }
+
     /// The dense matrix `[n, n_classes]`; ignored rows are zero.
     pub fn dense_matrix(&self) -> Vec<f64> {
         (0..self.n_rows)
@@ -343,6 +359,40 @@ impl<'a> Targets<'a> {
                 None => vec![0.0; self.n_classes],
             })
             .collect()
+    }
+}
+
+/// Targets that are labels over one background, in a form whose rows are quick to make.
+#[derive(Clone, Copy)]
+pub(crate) struct LabelRows<'a> {
+    labels: Labels<'a>,
+    ignored: Option<&'a [bool]>,
+    smoothing: f64,
+    per_row: Option<&'a [f64]>,
+    background: RowBackground<'a>,
+}
+
+impl<'a> LabelRows<'a> {
+    /// [`Targets::row`], and its label.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> Option<(usize, RowTarget<'a>)> {
+        if self.ignored.is_some_and(|ignored| ignored[row]) {
+            return None;
+        }
+        let label = self.labels.get(row)?;
+        let smoothing = self.per_row.map_or(self.smoothing, |smoothing| smoothing[row]);
+        let explicit = RowExplicit::Label(label);
+        Some((label, RowTarget { explicit, smoothing, background: self.background }))
+    }
+
+    /// A row with any label, if all rows have one strength: they differ by their labels alone.
+    pub(crate) fn alike(&self) -> Option<RowTarget<'a>> {
+        let any = RowExplicit::Label(0);
+        self.per_row.is_none().then_some(RowTarget {
+            explicit: any,
+            smoothing: self.smoothing,
+            background: self.background,
+        })
     }
 }
 

@@ -53,6 +53,7 @@ pub use convention::Convention;
 pub use cutmix::{CutMix, Patch};
 pub use disturb_label::DisturbLabel;
 pub use explicit::{DenseRows, Explicit};
+pub(crate) use form::LabelRows;
 pub use form::{TARGET_TOLERANCE, Targets};
 pub use generalised::Generalised;
 pub use graph::Graph;

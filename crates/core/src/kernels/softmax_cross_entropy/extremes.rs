@@ -1,49 +1,60 @@
 //! The maximum of numbers and their largest magnitude, by comparisons of their bits as integers.
 //!
 //! Bits of positive numbers order like the numbers, those of negative ones the other way round. Three integer
-//! operations a vector give both figures, NaN included; conditional moves of floats into arrays would be compiled to
-//! masked stores, which take many times as long.
+//! operations a vector give both figures, NaN included.
+
+use crate::kernels::vector::{LANES, Vector, lanes_of};
 
 /// What the bits of the numbers seen so far have as extremes, in each lane.
 #[derive(Clone, Copy)]
-pub(super) struct Extremes<const N: usize> {
-    signed_most: [i32; N],
-    most: [u32; N],
-    least: [u32; N],
+pub(super) struct Extremes<V> {
+    signed_most: V,
+    most: V,
+    least: V,
 }
 
-impl<const N: usize> Extremes<N> {
+impl<V: Vector> Extremes<V> {
+    /// Those of one number a lane.
     #[inline(always)]
-    pub(super) fn new() -> Self {
-        Self { signed_most: [i32::MIN; N], most: [0; N], least: [u32::MAX; N] }
+    pub(super) fn of(values: V) -> Self {
+        Self { signed_most: values, most: values, least: values }
     }
 
-    /// Sees one more number in a lane.
+    /// Sees one more number a lane.
     #[inline(always)]
-    pub(super) fn see(&mut self, lane: usize, value: f32) {
-        let bits = value.to_bits();
-        self.signed_most[lane] = self.signed_most[lane].max(bits as i32);
-        self.most[lane] = self.most[lane].max(bits);
-        self.least[lane] = self.least[lane].min(bits);
+    pub(super) fn see(&mut self, values: V) {
+        self.signed_most = self.signed_most.larger_signed(values);
+        self.most = self.most.larger_bits(values);
+        self.least = self.least.smaller_bits(values);
     }
 
-    /// The maximum of a lane that has seen a number and no NaN, and the bits of its largest magnitude, which order
-    /// like magnitudes and put NaN above all numbers.
+    /// Of each lane the maximum, if it has seen no NaN, and the bits of its largest magnitude, which order like
+    /// magnitudes and put NaN above all numbers.
     #[inline(always)]
-    pub(super) fn of(&self, lane: usize) -> (f32, u32) {
-        extremes(self.signed_most[lane], self.most[lane], self.least[lane])
-    }
-
-    /// The same over all lanes.
-    #[inline(always)]
-    pub(super) fn whole(&self) -> (f32, u32) {
-        let (mut signed_most, mut most, mut least) = (i32::MIN, 0, u32::MAX);
-        for l in 0..N {
-            signed_most = signed_most.max(self.signed_most[l]);
-            most = most.max(self.most[l]);
-            least = least.min(self.least[l]);
+    pub(super) fn of_lanes(self) -> ([f32; LANES], [u32; LANES]) {
+        let (signed_most, most, least) =
+            (lanes_of(self.signed_most), lanes_of(self.most), lanes_of(self.least));
+        let (mut max, mut magnitude) = ([0.0; LANES], [0; LANES]);
+        for l in 0..LANES {
+            (max[l], magnitude[l]) =
+                extremes(signed_most[l].to_bits() as i32, most[l].to_bits(), least[l].to_bits());
         }
-        extremes(signed_most, most, least)
+        (max, magnitude)
+    }
+
+    /// The same over all lanes, and those of `other`.
+    #[inline(always)]
+    pub(super) fn whole(self, other: Self) -> (f32, u32) {
+        let signed_most = lanes_of(self.signed_most.larger_signed(other.signed_most));
+        let most = lanes_of(self.most.larger_bits(other.most));
+        let least = lanes_of(self.least.smaller_bits(other.least));
+        let (mut a, mut b, mut c) = (i32::MIN, 0, u32::MAX);
+        for l in 0..LANES {
+            a = a.max(signed_most[l].to_bits() as i32);
+            b = b.max(most[l].to_bits());
+            c = c.min(least[l].to_bits());
+        }
+        extremes(a, b, c)
     }
 }
 
@@ -59,6 +70,19 @@ fn extremes(signed_most: i32, most: u32, least: u32) -> (f32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::vector::Quads;
+
+    /// The figures of numbers, by lanes and as a whole.
+    fn found(values: &[f32]) -> Vec<(f32, u32)> {
+        // SAFETY: every CPU has what these need.
+        let proof = unsafe { Quads::<true>::new(0.0) };
+        // All numbers in one lane, and spread over two vectors.
+        let mut lane = Extremes::of(proof.splat(values[0]));
+        values.iter().for_each(|value| lane.see(proof.splat(*value)));
+        let spread = |from: usize| proof.load(&std::array::from_fn(|l| values[(from + l) % values.len()]));
+        let (max, magnitude) = lane.of_lanes();
+        vec![(max[3], magnitude[3]), Extremes::of(spread(0)).whole(Extremes::of(spread(1)))]
+    }
 
     #[test]
     fn the_figures_are_those_of_comparing_numbers() {
@@ -74,15 +98,9 @@ mod tests {
             vec![inf, 1.0, -inf],
             vec![f32::MIN_POSITIVE, 1e-45, -1e-45],
         ] {
-            let mut lanes = Extremes::<4>::new();
-            let mut one = Extremes::<1>::new();
-            for (at, &value) in values.iter().enumerate() {
-                lanes.see(at % 4, value);
-                one.see(0, value);
-            }
             let max = values.iter().copied().fold(-inf, f32::max);
             let magnitude = values.iter().map(|v| v.abs()).fold(0.0, f32::max);
-            for (found, bits) in [lanes.whole(), one.of(0), one.whole()] {
+            for (found, bits) in found(&values) {
                 assert_eq!((found, f32::from_bits(bits)), (max, magnitude), "{values:?}");
             }
         }
@@ -91,12 +109,9 @@ mod tests {
     #[test]
     fn a_number_that_is_none_has_the_largest_magnitude() {
         for nan in [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xff80_0001)] {
-            let mut lanes = Extremes::<2>::new();
-            for (lane, value) in [(0, 1.0), (1, -f32::MAX), (0, nan), (1, f32::INFINITY)] {
-                lanes.see(lane, value);
+            for (_, magnitude) in found(&[1.0, -f32::MAX, nan, f32::INFINITY]) {
+                assert!(magnitude > f32::INFINITY.to_bits());
             }
-            assert!(lanes.whole().1 > f32::INFINITY.to_bits());
-            assert!(lanes.of(0).1 > f32::INFINITY.to_bits());
         }
     }
 }

@@ -101,15 +101,6 @@ impl Pairs<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Pairs::None => 0,
-            Pairs::Label(_) => 1,
-            Pairs::Sparse(classes, _) => classes.len(),
-        }
-    }
-
-    #[inline(always)]
     pub(super) fn label(&self) -> Option<usize> {
         match self {
             Pairs::Label(label) => Some(*label),
@@ -139,7 +130,7 @@ pub(crate) struct Job<'a> {
 pub(crate) const LARGEST_FACTOR: f64 = 1e6;
 
 /// Scales of gradients beyond this are left to double precision: times the largest sum of masses they fit.
-const LARGEST_SCALE: f64 = 1e12;
+pub(super) const LARGEST_SCALE: f64 = 1e12;
 
 impl<'a> Job<'a> {
     /// No mass anywhere.
@@ -242,10 +233,15 @@ pub(super) struct PairSums {
 impl PairSums {
     /// `shifted(class)` is v, `weight(class)` the class's weight.
     #[inline(always)]
-    pub(super) fn new(job: &Job<'_>, shifted: impl Fn(usize) -> f64, weight: impl Fn(usize) -> f64) -> Self {
+    pub(super) fn new(
+        pairs: &Pairs<'_>,
+        factor: f64,
+        shifted: impl Fn(usize) -> f64,
+        weight: impl Fn(usize) -> f64,
+    ) -> Self {
         let mut sums = Self::default();
-        job.pairs.each(|class, mass| {
-            let (v, q) = (shifted(class), job.pair_factor * mass * weight(class));
+        pairs.each(|class, mass| {
+            let (v, q) = (shifted(class), factor * mass * weight(class));
             sums.mass += q;
             sums.dot += q * v;
             sums.plain_mass += mass;

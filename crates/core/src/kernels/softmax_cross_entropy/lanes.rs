@@ -3,18 +3,29 @@
 //! A lane computes nothing from other lanes, and every group runs the same code over all of them: a row's bits
 //! depend neither on its lane nor on its company.
 
+// Loops over several arrays, a lane each: by index they read as what they do, and vectorise.
+#![allow(clippy::needless_range_loop)]
+
+mod jobs;
+
+use std::cell::Cell;
+
 use super::extremes::Extremes;
+use super::factors::Factors;
 use super::job::{
-    BY_CLASS, DENSE, DENSE_BY_CLASS, Job, Kind, LARGEST_FACTOR, PLAIN, PairSums, Setting, reads_background,
-    reads_dense,
+    BY_CLASS, DENSE, DENSE_BY_CLASS, Kind, LARGEST_FACTOR, PLAIN, Setting, reads_background, reads_dense,
 };
+use super::sums::Sums;
 pub(crate) use super::transpose::ROWS;
 use super::transpose::{Lanes, gather, scatter};
-use super::{HUGE_BITS, RowBuffers, RowValue};
-use crate::kernels::exp_f32::{exp_nonpositive, multiply_add};
-use crate::kernels::isa::{Body, run_on};
+use super::{HUGE_BITS, RowValue};
+use crate::batch::Buffers;
+use crate::kernels::exp_f32::exp_nonpositive;
+use crate::kernels::isa::{VectorBody, run_vectors};
 use crate::kernels::math;
 use crate::kernels::storage::FusedStorage;
+use crate::kernels::vector::{LANES, Vector};
+pub(crate) use jobs::LaneJobs;
 
 /// Up to so many classes, rows go into lanes.
 pub(crate) const SMALL_CLASSES: usize = 64;
@@ -22,60 +33,122 @@ pub(crate) const SMALL_CLASSES: usize = 64;
 /// Classes summed in single precision before the sums move to double precision.
 const CHUNK: usize = 16;
 
-/// Room for the rows of a group, made once and used for many groups.
+/// Room for the rows of a group.
 pub(crate) struct Tiles {
     /// The logits, then e^v, then the gradient.
-    values: [Lanes; SMALL_CLASSES],
+    tile: [Lanes; SMALL_CLASSES],
     second: [Lanes; SMALL_CLASSES],
     /// Rows of half precision, widened.
     wide: [[f32; SMALL_CLASSES]; ROWS],
+    values: Values,
+}
+
+/// What the last group's rows came to.
+struct Values {
+    loss: [f64; ROWS],
+    nll: [f64; ROWS],
+    confidence: [f64; ROWS],
+    entropy: [f64; ROWS],
+    correct: [bool; ROWS],
+    /// Whether the figures stand; else the row needs the reference.
+    found: [bool; ROWS],
+}
+
+thread_local! {
+    static TILES: Cell<Option<Box<Tiles>>> = const { Cell::new(None) };
 }
 
 impl Tiles {
-    pub(crate) fn new() -> Self {
+    /// Computes something with the thread's room, which is made once: clearing it would take longer than many a batch.
+    pub(crate) fn with<R>(compute: impl FnOnce(&mut Self) -> R) -> R {
+        let mut tiles = TILES.take().unwrap_or_else(|| Box::new(Self::new()));
+        let result = compute(&mut tiles);
+        TILES.set(Some(tiles));
+        result
+    }
+
+    fn new() -> Self {
+        let zero = [0.0; ROWS];
         Self {
-            values: [[0.0; ROWS]; SMALL_CLASSES],
+            tile: [[0.0; ROWS]; SMALL_CLASSES],
             second: [[0.0; ROWS]; SMALL_CLASSES],
             wide: [[0.0; SMALL_CLASSES]; ROWS],
+            values: Values {
+                loss: zero,
+                nll: zero,
+                confidence: zero,
+                entropy: zero,
+                correct: [false; ROWS],
+                found: [false; ROWS],
+            },
         }
+    }
+
+    /// The value of a lane's row; `None` without a job, or where it needs the reference.
+    #[inline(always)]
+    pub(crate) fn value(&self, l: usize) -> Option<RowValue> {
+        let Values { loss, nll, confidence, entropy, correct, found } = &self.values;
+        found[l].then(|| RowValue {
+            loss: loss[l],
+            nll: nll[l],
+            correct: correct[l],
+            confidence: confidence[l],
+            entropy: entropy[l],
+        })
     }
 }
 
-/// Computes up to [`ROWS`] rows of `n_classes` values, at most [`SMALL_CLASSES`].
+/// Up to [`ROWS`] rows that stand one after the other.
+pub(crate) struct LaneRows<'b, T> {
+    pub(crate) buffers: Buffers<'b, T>,
+    /// The distance from a row to the next.
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+/// Computes rows of `n_classes` values, at most [`SMALL_CLASSES`]; one job a row, or the gap in its place.
 ///
-/// A row whose values need the reference gives `None` in `values` and is left as it was.
+/// The rows' values are those of the tiles. A row that has none there is left as it was.
 pub(crate) fn lanes<T: FusedStorage>(
     setting: &Setting<'_>,
     n_classes: usize,
     tiles: &mut Tiles,
-    rows: &mut [RowBuffers<'_, T>],
-    jobs: &[Job<'_>],
-    values: &mut [Option<RowValue>; ROWS],
+    mut rows: LaneRows<'_, T>,
+    jobs: &LaneJobs<'_>,
 ) {
-    values.fill(None);
+    let Tiles { tile, second, wide, values } = tiles;
+    values.found.fill(false);
+    let (count, stride) = (rows.count, rows.stride);
     let fits = setting.fits(n_classes)
-        && rows.iter().all(|row| row.holds(n_classes))
-        && jobs.iter().all(|job| job.fits(n_classes, setting.kind));
-    if !fits || rows.is_empty() || rows.len() > ROWS || rows.len() != jobs.len() || n_classes > SMALL_CLASSES
-    {
+        && rows.buffers.check_strided(count, n_classes, stride).is_ok()
+        && jobs.fit(n_classes, setting.kind);
+    if !fits || count > ROWS || count != jobs.len() || n_classes > SMALL_CLASSES || jobs.all_skipped() {
         return;
     }
-    let (tile, second) = (&mut tiles.values[..n_classes], &mut tiles.second[..n_classes]);
+    let (tile, second) = (&mut tile[..n_classes], &mut second[..n_classes]);
     // Lanes beyond the last row repeat the first one, and their results go nowhere.
-    let sources = std::array::from_fn(|l| rows[if l < rows.len() { l } else { 0 }].logits().as_ptr());
-    let gradient = rows[0].wants_gradient();
-    // SAFETY: the instruction set was detected (`Setting::isa`); every row has `n_classes` values and every
-    // target array as many, all classes are below it, and no two rows overlap where one is written.
+    let place = |l: usize| if l < count { l * stride } else { 0 };
+    // From the exclusive borrow, if there is one: a pointer from a shared one must not be written through.
+    let destination = match &mut rows.buffers {
+        Buffers::Forward(_) => None,
+        Buffers::Gradient { gradient, .. } => Some(gradient.as_mut_ptr()),
+        Buffers::InPlace(logits) => Some(logits.as_mut_ptr()),
+    };
+    let source = match &rows.buffers {
+        Buffers::InPlace(_) => destination.map_or(std::ptr::null(), <*mut T>::cast_const),
+        Buffers::Forward(logits) | Buffers::Gradient { logits, .. } => logits.as_ptr(),
+    };
+    // SAFETY: the instruction set was detected (`Setting::isa`); the buffers hold `count` rows of `n_classes` values
+    // in distances of `stride`, every target array has a value a class, and all classes are below their number.
     unsafe {
-        run_on(setting.isa, Load { sources: &sources, wide: &mut tiles.wide, tile });
-        run_on(setting.isa, Compute { setting, tile, second, jobs, gradient, values });
-        if gradient {
-            let wanted = std::array::from_fn(|l| l < rows.len() && values[l].is_some());
-            let destinations = std::array::from_fn(|l| match rows.get_mut(l) {
-                Some(row) => row.destination(),
-                None => std::ptr::null_mut(),
-            });
-            run_on(setting.isa, Store { tile, wide: &mut tiles.wide, destinations, wanted });
+        let sources = std::array::from_fn(|l| source.add(place(l)));
+        run_vectors(setting.isa, Load { sources: &sources, wide, tile });
+        let gradient = destination.is_some();
+        run_vectors(setting.isa, Compute { setting, tile, second, jobs, gradient, values });
+        if let Some(destination) = destination {
+            let wanted = std::array::from_fn(|l| values.found[l]);
+            let destinations = std::array::from_fn(|l| destination.add(place(l)));
+            run_vectors(setting.isa, Store { tile, wide, destinations, wanted });
         }
     }
 }
@@ -87,19 +160,19 @@ struct Load<'g, T> {
     tile: &'g mut [Lanes],
 }
 
-impl<T: FusedStorage> Body for Load<'_, T> {
+impl<T: FusedStorage> VectorBody for Load<'_, T> {
     type Output = ();
 
     /// # Safety
     /// That of the function that makes this body.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(self) {
+    unsafe fn run<V: Vector>(self) {
         let k = self.tile.len();
         // SAFETY: `lanes` vouches for the rows' lengths; an exact type is `f32` itself.
         unsafe {
             if T::EXACT {
                 let rows = self.sources.map(<*const T>::cast::<f32>);
-                gather::<FMA>(&rows, self.tile);
+                gather::<V>(&rows, self.tile);
             } else {
                 for l in 0..ROWS {
                     for (j, value) in self.wide[l][..k].iter_mut().enumerate() {
@@ -107,7 +180,7 @@ impl<T: FusedStorage> Body for Load<'_, T> {
                     }
                 }
                 let rows = std::array::from_fn(|l| self.wide[l].as_ptr());
-                gather::<FMA>(&rows, self.tile);
+                gather::<V>(&rows, self.tile);
             }
         }
     }
@@ -121,22 +194,22 @@ struct Store<'g, T> {
     wanted: [bool; ROWS],
 }
 
-impl<T: FusedStorage> Body for Store<'_, T> {
+impl<T: FusedStorage> VectorBody for Store<'_, T> {
     type Output = ();
 
     /// # Safety
     /// That of the function that makes this body.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(self) {
+    unsafe fn run<V: Vector>(self) {
         let k = self.tile.len();
         // SAFETY: as in `Load`; the wanted pointers come from exclusive borrows.
         unsafe {
             if T::EXACT {
                 let rows = self.destinations.map(<*mut T>::cast::<f32>);
-                scatter::<FMA>(self.tile, &rows, &self.wanted);
+                scatter::<V>(self.tile, &rows, &self.wanted);
             } else {
                 let rows = std::array::from_fn(|l| self.wide[l].as_mut_ptr());
-                scatter::<FMA>(self.tile, &rows, &[true; ROWS]);
+                scatter::<V>(self.tile, &rows, &[true; ROWS]);
                 for l in 0..ROWS {
                     if self.wanted[l] {
                         for (j, value) in self.wide[l][..k].iter().enumerate() {
@@ -154,255 +227,75 @@ struct Compute<'g, 'a> {
     setting: &'g Setting<'g>,
     tile: &'g mut [Lanes],
     second: &'g mut [Lanes],
-    jobs: &'g [Job<'a>],
+    jobs: &'g LaneJobs<'a>,
     gradient: bool,
-    values: &'g mut [Option<RowValue>; ROWS],
+    values: &'g mut Values,
 }
 
-impl Body for Compute<'_, '_> {
+impl VectorBody for Compute<'_, '_> {
     type Output = ();
 
     /// # Safety
     /// That of the function that makes this body.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(self) {
+    unsafe fn run<V: Vector>(self) {
         // SAFETY: passed on to the caller.
         unsafe {
             match (self.setting.kind, self.setting.entropy) {
-                (Kind::Plain, false) => self.sweep::<FMA, PLAIN, false>(),
-                (Kind::Plain, true) => self.sweep::<FMA, PLAIN, true>(),
-                (Kind::ByClass, false) => self.sweep::<FMA, BY_CLASS, false>(),
-                (Kind::ByClass, true) => self.sweep::<FMA, BY_CLASS, true>(),
-                (Kind::Dense, false) => self.sweep::<FMA, DENSE, false>(),
-                (Kind::Dense, true) => self.sweep::<FMA, DENSE, true>(),
-                (Kind::DenseByClass, false) => self.sweep::<FMA, DENSE_BY_CLASS, false>(),
-                (Kind::DenseByClass, true) => self.sweep::<FMA, DENSE_BY_CLASS, true>(),
+                (Kind::Plain, false) => self.sweep::<V, PLAIN, false>(),
+                (Kind::Plain, true) => self.sweep::<V, PLAIN, true>(),
+                (Kind::ByClass, false) => self.sweep::<V, BY_CLASS, false>(),
+                (Kind::ByClass, true) => self.sweep::<V, BY_CLASS, true>(),
+                (Kind::Dense, false) => self.sweep::<V, DENSE, false>(),
+                (Kind::Dense, true) => self.sweep::<V, DENSE, true>(),
+                (Kind::DenseByClass, false) => self.sweep::<V, DENSE_BY_CLASS, false>(),
+                (Kind::DenseByClass, true) => self.sweep::<V, DENSE_BY_CLASS, true>(),
             }
         }
     }
 }
 
-impl Compute<'_, '_> {
-    /// The dense rows, or else the backgrounds.
-    ///
-    /// # Safety
-    /// Every job's arrays have as many values as the tile has classes.
-    #[inline(always)]
-    unsafe fn load_second<const FMA: bool, const KIND: u8>(&mut self) {
-        let place = |l: usize| {
-            let job = &self.jobs[if l < self.jobs.len() { l } else { 0 }];
-            if reads_dense(KIND) { job.dense } else { job.background.masses }
-        };
-        let first = place(0);
-        if self.jobs.iter().enumerate().all(|(l, _)| std::ptr::eq(place(l), first)) {
-            for (lanes, value) in self.second.iter_mut().zip(first) {
-                *lanes = [*value; ROWS];
-            }
-        } else {
-            let rows = std::array::from_fn(|l| place(l).as_ptr());
-            // SAFETY: passed on to the caller.
-            unsafe { gather::<FMA>(&rows, self.second) };
-        }
-    }
-
-    /// # Safety
-    /// As [`load_second`](Self::load_second); all classes of the pairs are below the number of classes.
-    #[inline(always)]
-    unsafe fn sweep<const FMA: bool, const KIND: u8, const ENTROPY: bool>(mut self) {
-        let k = self.tile.len();
-        if KIND != PLAIN {
-            // SAFETY: passed on to the caller.
-            unsafe { self.load_second::<FMA, KIND>() };
-        }
-        let Self { setting, tile, second, jobs, gradient, values } = self;
-        let job = |l: usize| &jobs[if l < jobs.len() { l } else { 0 }];
-        // Dense rows have one background for all.
-        let shared = if KIND == DENSE_BY_CLASS { jobs[0].background.masses } else { &[] };
-        let shared_at = |j: usize| if KIND == DENSE_BY_CLASS { shared[j] } else { 0.0 };
-        let weight_at = |j: usize| setting.class_weights.map_or(1.0, |weights| weights[j]);
-
-        // The maximum, and whether every magnitude is ordinary.
-        let mut extremes = Extremes::<ROWS>::new();
-        for z in tile.iter() {
-            for (l, value) in z.iter().enumerate() {
-                extremes.see(l, *value);
-            }
-        }
-        let mut max = [0.0_f32; ROWS];
-        let mut magnitude = [0_u32; ROWS];
-        for l in 0..ROWS {
-            (max[l], magnitude[l]) = extremes.of(l);
-        }
-        let mut pair_mass = [0.0_f64; ROWS];
-        let mut pair_dot = [0.0_f64; ROWS];
-        let mut plain_mass = [0.0_f64; ROWS];
-        let mut plain_dot = [0.0_f64; ROWS];
-        for (l, job) in jobs.iter().enumerate() {
-            let shifted = |class: usize| f64::from(tile[class][l] - max[l]);
-            let pairs = PairSums::new(job, shifted, |class| f64::from(weight_at(class)));
-            pair_mass[l] = pairs.mass;
-            pair_dot[l] = pairs.dot;
-            plain_mass[l] = pairs.plain_mass;
-            plain_dot[l] = pairs.plain_dot;
-        }
-
-        // Exponentials and sums.
-        let mut predicted = [u32::MAX; ROWS];
-        let mut exp_sum = [0.0_f64; ROWS];
-        let mut dot = [0.0_f64; ROWS];
-        let mut dense_dot = [0.0_f64; ROWS];
-        let mut dense_mass = [0.0_f64; ROWS];
-        let mut weighted_dot = [0.0_f64; ROWS];
-        let mut weighted_mass = [0.0_f64; ROWS];
-        let mut entropy_dot = [0.0_f64; ROWS];
-        for start in (0..k).step_by(CHUNK) {
-            let end = if start + CHUNK < k { start + CHUNK } else { k };
-            let mut sums = Sums::new();
-            for j in start..end {
-                let (z, r) = (&mut tile[j], &second[j]);
-                let (b, w) = (shared_at(j), if KIND == DENSE_BY_CLASS { weight_at(j) } else { 1.0 });
-                for l in 0..ROWS {
-                    let v = z[l] - max[l];
-                    // The first class that attains the maximum.
-                    let attains = if v == 0.0 { j as u32 } else { u32::MAX };
-                    predicted[l] = predicted[l].min(attains);
-                    let e = exp_nonpositive::<FMA>(v);
-                    sums.exp[l] += e;
-                    if ENTROPY {
-                        sums.entropy_dot[l] = multiply_add::<FMA>(e, v, sums.entropy_dot[l]);
-                    }
-                    match KIND {
-                        BY_CLASS => sums.dot[l] = multiply_add::<FMA>(r[l], v, sums.dot[l]),
-                        DENSE_BY_CLASS => sums.dot[l] = multiply_add::<FMA>(b, v, sums.dot[l]),
-                        _ => sums.dot[l] += v,
-                    }
-                    if reads_dense(KIND) {
-                        sums.dense_dot[l] = multiply_add::<FMA>(r[l], v, sums.dense_dot[l]);
-                        sums.dense_mass[l] += r[l];
-                    }
-                    if KIND == DENSE_BY_CLASS {
-                        let mass = r[l] * w;
-                        sums.weighted_dot[l] = multiply_add::<FMA>(mass, v, sums.weighted_dot[l]);
-                        sums.weighted_mass[l] += mass;
-                    }
-                    z[l] = e;
-                }
-            }
-            widen(&sums.exp, &mut exp_sum);
-            widen(&sums.dot, &mut dot);
-            if ENTROPY {
-                widen(&sums.entropy_dot, &mut entropy_dot);
-            }
-            if reads_dense(KIND) {
-                widen(&sums.dense_dot, &mut dense_dot);
-                widen(&sums.dense_mass, &mut dense_mass);
-            }
-            if KIND == DENSE_BY_CLASS {
-                widen(&sums.weighted_dot, &mut weighted_dot);
-                widen(&sums.weighted_mass, &mut weighted_mass);
-            }
-        }
-
-        // The rows' values.
-        let mut rest_factor = [0.0_f64; ROWS];
-        let mut rest_mass = [0.0_f64; ROWS];
-        let mut dense_factor = [0.0_f64; ROWS];
-        for l in 0..ROWS {
-            let job = job(l);
-            (rest_factor[l], rest_mass[l]) = if reads_background(KIND) {
-                (f64::from(job.background_factor), job.background.sum)
-            } else {
-                (f64::from(job.uniform), k as f64)
-            };
-            dense_factor[l] = f64::from(job.dense_factor);
-        }
-        let mut log_sum = [0.0_f64; ROWS];
-        let mut target_sum = [0.0_f64; ROWS];
-        let mut loss = [0.0_f64; ROWS];
-        let mut nll = [0.0_f64; ROWS];
-        let mut inverse = [0.0_f64; ROWS];
-        for l in 0..ROWS {
-            log_sum[l] = math::ln_normal(exp_sum[l], 0);
-            inverse[l] = 1.0 / exp_sum[l];
-            let mut target_dot = rest_factor[l] * dot[l] + pair_dot[l];
-            target_sum[l] = rest_factor[l] * rest_mass[l] + pair_mass[l];
-            if reads_dense(KIND) {
-                let weighted = KIND == DENSE_BY_CLASS;
-                target_sum[l] += dense_factor[l] * if weighted { weighted_mass[l] } else { dense_mass[l] };
-                target_dot += dense_factor[l] * if weighted { weighted_dot[l] } else { dense_dot[l] };
-            }
-            loss[l] = target_sum[l] * log_sum[l] - target_dot;
-            nll[l] = if reads_dense(KIND) {
-                dense_mass[l] * log_sum[l] - dense_dot[l]
-            } else {
-                plain_mass[l] * log_sum[l] - plain_dot[l]
-            };
-        }
-        for (l, job) in jobs.iter().enumerate() {
-            // Huge masses would overflow in single precision.
-            if magnitude[l] < HUGE_BITS && dense_mass[l] <= LARGEST_FACTOR {
-                values[l] = Some(RowValue {
-                    loss: loss[l],
-                    nll: nll[l],
-                    correct: job.pairs.label() == Some(predicted[l] as usize),
-                    confidence: inverse[l],
-                    entropy: if ENTROPY { log_sum[l] - entropy_dot[l] * inverse[l] } else { f64::NAN },
-                });
-            }
-        }
-
-        // The gradient: scale and subtract.
-        if gradient {
-            let mut factor = [0.0_f32; ROWS];
-            let mut uniform = [0.0_f32; ROWS];
-            let mut background = [0.0_f32; ROWS];
-            let mut dense = [0.0_f32; ROWS];
-            for l in 0..ROWS {
-                let job = job(l);
-                factor[l] = (target_sum[l] * f64::from(job.scale) * inverse[l]) as f32;
-                uniform[l] = job.uniform * job.scale;
-                background[l] = job.background_factor * job.scale;
-                dense[l] = job.dense_factor * job.scale;
-            }
-            for (j, e) in tile.iter_mut().enumerate() {
-                let (b, w) = (shared_at(j), if KIND == DENSE_BY_CLASS { weight_at(j) } else { 1.0 });
-                let r = &second[j];
-                for l in 0..ROWS {
-                    let q = match KIND {
-                        PLAIN => uniform[l],
-                        BY_CLASS => background[l] * r[l],
-                        DENSE => multiply_add::<FMA>(dense[l], r[l], uniform[l]),
-                        _ => multiply_add::<FMA>(dense[l], r[l] * w, background[l] * b),
-                    };
-                    e[l] = multiply_add::<FMA>(e[l], factor[l], -q);
-                }
-            }
-            for (l, job) in jobs.iter().enumerate() {
-                job.pairs.each(|class, mass| {
-                    let q = job.pair_factor * mass * f64::from(weight_at(class));
-                    tile[class][l] -= (q * f64::from(job.scale)) as f32;
-                });
-            }
-        }
-    }
+/// The numbers of vector `part` among the lanes.
+#[inline(always)]
+fn part<T>(lanes: &[T; ROWS], part: usize) -> &[T; LANES] {
+    let (vectors, _) = lanes.as_chunks();
+    &vectors[part]
 }
 
-/// Sums of one chunk of classes, with v = z - max.
-struct Sums {
-    exp: Lanes,
-    /// Σ v, or Σ b v of a background b that differs by class.
-    dot: Lanes,
-    /// Σ r v and Σ r of a dense row r.
-    dense_dot: Lanes,
-    dense_mass: Lanes,
-    /// The same with class weights.
-    weighted_dot: Lanes,
-    weighted_mass: Lanes,
-    /// Σ e^v v, for the entropy.
-    entropy_dot: Lanes,
+/// [`part`], to be written.
+#[inline(always)]
+fn part_mut<T>(lanes: &mut [T; ROWS], part: usize) -> &mut [T; LANES] {
+    let (vectors, _) = lanes.as_chunks_mut();
+    &mut vectors[part]
 }
 
-impl Sums {
+/// The maximum of each lane, and the bits of its largest magnitude.
+#[inline(always)]
+fn extremes<V: Vector>(proof: V, tile: &[Lanes], vectors: usize) -> (Lanes, [u32; ROWS]) {
+    let (mut max, mut magnitude) = ([0.0; ROWS], [0; ROWS]);
+    for at in 0..vectors {
+        let mut extremes = Extremes::of(proof.load(part(&tile[0], at)));
+        for lanes in &tile[1..] {
+            extremes.see(proof.load(part(lanes, at)));
+        }
+        (*part_mut(&mut max, at), *part_mut(&mut magnitude, at)) = extremes.of_lanes();
+    }
+    (max, magnitude)
+}
+
+/// What a group's second pass adds up, and the class that each lane predicts.
+struct Totals {
+    exp: [f64; ROWS],
+    dot: [f64; ROWS],
+    dense_dot: [f64; ROWS],
+    dense_mass: [f64; ROWS],
+    weighted_dot: [f64; ROWS],
+    weighted_mass: [f64; ROWS],
+    entropy_dot: [f64; ROWS],
+    predicted: Lanes,
+}
+
+impl Totals {
     #[inline(always)]
     fn new() -> Self {
         let zero = [0.0; ROWS];
@@ -414,13 +307,148 @@ impl Sums {
             weighted_dot: zero,
             weighted_mass: zero,
             entropy_dot: zero,
+            predicted: [0.0; ROWS],
+        }
+    }
+
+    /// Adds the sums of some classes to the lanes of vector `at`.
+    #[inline(always)]
+    fn add<V: Vector, const KIND: u8, const ENTROPY: bool>(&mut self, at: usize, sums: &Sums<V>, mass: V) {
+        sums.exp.add_to(part_mut(&mut self.exp, at));
+        sums.dot.add_to(part_mut(&mut self.dot, at));
+        if ENTROPY {
+            sums.entropy_dot.add_to(part_mut(&mut self.entropy_dot, at));
+        }
+        if reads_dense(KIND) {
+            sums.dense_dot.add_to(part_mut(&mut self.dense_dot, at));
+            mass.add_to(part_mut(&mut self.dense_mass, at));
+        }
+        if KIND == DENSE_BY_CLASS {
+            sums.weighted_dot.add_to(part_mut(&mut self.weighted_dot, at));
+            sums.weighted_mass.add_to(part_mut(&mut self.weighted_mass, at));
         }
     }
 }
 
-#[inline(always)]
-fn widen(sums: &Lanes, totals: &mut [f64; ROWS]) {
-    for l in 0..ROWS {
-        totals[l] += f64::from(sums[l]);
+impl Compute<'_, '_> {
+    /// # Safety
+    /// The jobs fit the tile, and there is one; the CPU has what `V` needs.
+    #[inline(always)]
+    unsafe fn sweep<V: Vector, const KIND: u8, const ENTROPY: bool>(self) {
+        let Self { setting, tile, second, jobs, gradient, values } = self;
+        if KIND != PLAIN {
+            // SAFETY: passed on to the caller.
+            unsafe { jobs.load_second::<V, KIND>(second) };
+        }
+        // SAFETY: passed on to the caller.
+        let proof = unsafe { V::new(0.0) };
+        let k = tile.len();
+        let vectors = jobs.len().div_ceil(LANES);
+        let weights = setting.class_weights;
+        // Dense rows have one background for all.
+        let shared = if KIND == DENSE_BY_CLASS { jobs.shared_background() } else { &[] };
+        // What stands against class j: background, dense mass, weight.
+        let masses = |second: &Lanes, j: usize, at: usize| {
+            let second = if KIND == PLAIN { proof } else { proof.load(part(second, at)) };
+            match KIND {
+                DENSE_BY_CLASS => {
+                    let weight = weights.map_or(1.0, |weights| weights[j]);
+                    (proof.splat(shared[j]), second, proof.splat(weight))
+                }
+                DENSE => (proof, second, proof),
+                _ => (second, proof, proof),
+            }
+        };
+
+        let (max, magnitude) = extremes(proof, tile, vectors);
+        let explicit = jobs.sums(tile, &max, weights);
+        let mut totals = Totals::new();
+        for at in 0..vectors {
+            let max = proof.load(part(&max, at));
+            // The first class that attains the maximum.
+            let mut predicted = proof.splat(f32::from_bits(u32::MAX));
+            for start in (0..k).step_by(CHUNK) {
+                let end = if start + CHUNK < k { start + CHUNK } else { k };
+                let (mut sums, mut dense_mass) = (Sums::new(proof), proof.splat(0.0));
+                for j in start..end {
+                    let lanes = part_mut(&mut tile[j], at);
+                    let v = proof.load(lanes).minus(max);
+                    predicted = v.smaller_where_zero(j as u32, predicted);
+                    let e = exp_nonpositive(v);
+                    let masses = masses(&second[j], j, at);
+                    sums.see::<KIND, ENTROPY>(v, e, masses);
+                    if reads_dense(KIND) {
+                        dense_mass = dense_mass.plus(masses.1);
+                    }
+                    e.store(lanes);
+                }
+                totals.add::<V, KIND, ENTROPY>(at, &sums, dense_mass);
+            }
+            predicted.store(part_mut(&mut totals.predicted, at));
+        }
+
+        // The rows' values.
+        let mut target_sum = [0.0_f64; ROWS];
+        for l in 0..ROWS {
+            let log_sum = math::ln_normal(totals.exp[l], 0);
+            let inverse = 1.0 / totals.exp[l];
+            let (rest, mass) = if reads_background(KIND) {
+                (f64::from(jobs.background_factors[l]), jobs.background_sums[l])
+            } else {
+                (f64::from(jobs.uniform[l]), k as f64)
+            };
+            let mut target_dot = rest * totals.dot[l] + explicit.dot[l];
+            target_sum[l] = rest * mass + explicit.mass[l];
+            if reads_dense(KIND) {
+                let factor = f64::from(jobs.dense_factors[l]);
+                let weighted = KIND == DENSE_BY_CLASS;
+                target_sum[l] +=
+                    factor * if weighted { totals.weighted_mass[l] } else { totals.dense_mass[l] };
+                target_dot += factor * if weighted { totals.weighted_dot[l] } else { totals.dense_dot[l] };
+            }
+            values.loss[l] = target_sum[l] * log_sum - target_dot;
+            values.nll[l] = if reads_dense(KIND) {
+                totals.dense_mass[l] * log_sum - totals.dense_dot[l]
+            } else {
+                explicit.plain_mass[l] * log_sum - explicit.plain_dot[l]
+            };
+            values.confidence[l] = inverse;
+            values.entropy[l] = if ENTROPY { log_sum - totals.entropy_dot[l] * inverse } else { f64::NAN };
+        }
+        for l in 0..jobs.len() {
+            // Huge masses would overflow in single precision.
+            values.found[l] =
+                jobs.covers(l) && magnitude[l] < HUGE_BITS && totals.dense_mass[l] <= LARGEST_FACTOR;
+            values.correct[l] = jobs.label(l) == Some(totals.predicted[l].to_bits() as usize);
+        }
+        if !gradient {
+            return;
+        }
+
+        // The gradient: scale and subtract.
+        let mut factor = [0.0_f32; ROWS];
+        let mut uniform = [0.0_f32; ROWS];
+        let mut background = [0.0_f32; ROWS];
+        let mut dense = [0.0_f32; ROWS];
+        for l in 0..ROWS {
+            factor[l] = (target_sum[l] * f64::from(jobs.scales[l]) * values.confidence[l]) as f32;
+            uniform[l] = jobs.uniform[l] * jobs.scales[l];
+            background[l] = jobs.background_factors[l] * jobs.scales[l];
+            dense[l] = jobs.dense_factors[l] * jobs.scales[l];
+        }
+        for at in 0..vectors {
+            let of = |lanes: &Lanes| proof.load(part(lanes, at));
+            let factors = Factors {
+                exp: of(&factor),
+                uniform: of(&uniform),
+                background: of(&background),
+                dense: of(&dense),
+            };
+            for (j, lanes) in tile.iter_mut().enumerate() {
+                let lanes = part_mut(lanes, at);
+                factors.gradient::<KIND>(proof.load(lanes), masses(&second[j], j, at)).store(lanes);
+            }
+        }
+        jobs.subtract(tile, weights);
     }
 }

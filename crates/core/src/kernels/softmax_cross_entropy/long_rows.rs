@@ -3,37 +3,59 @@
 //! Three passes over a row: maximum (and a look at the magnitudes), exponentials and sums, gradient. A few rows go
 //! through each pass one after the other, so that the end of one row's pass does not wait for its start; rows long
 //! enough to fill that time go alone. No row computes anything from another.
-//! In `f32` the exponentials wait in the gradient's place; half precision could not hold them, and computes
-//! them twice instead. No memory is allocated.
+//! In `f32` the exponentials wait in the gradient's place; half precision could not hold them, and keeps them in
+//! the thread's [`Room`].
 
+mod gradient;
 mod passes;
-mod sums;
+mod totals;
 
+use std::cell::Cell;
+
+use super::factors::Factors;
 use super::job::{
     BY_CLASS, DENSE, DENSE_BY_CLASS, Job, Kind, LARGEST_FACTOR, PLAIN, PairSums, Setting, reads_background,
     reads_dense,
 };
+use super::sums::Sums;
 use super::{HUGE_BITS, RowBuffers, RowValue};
-use crate::kernels::exp_f32::exp_nonpositive;
-use crate::kernels::isa::{Body, run_on};
+use crate::kernels::isa::{VectorBody, run_vectors};
 use crate::kernels::math;
 use crate::kernels::storage::FusedStorage;
-use passes::{
-    Arrays, BLOCK, Factors, LANES, exponential_sums, exponentials, largest, last_exponentials, mass_sum,
-    widen,
-};
-use sums::Totals;
+use crate::kernels::vector::{LANES, Vector};
+use gradient::Gradient;
+use passes::{Arrays, BLOCK, exponentials, largest, last_exponentials, mass_sum};
+use totals::Totals;
 
 /// Rows that go through the passes together, at most.
 pub(crate) const GROUP: usize = 8;
 /// Values of a group that its passes find in the nearest cache again.
 const GROUP_VALUES: usize = 4096;
-/// Pairs of a row in half precision; a row with more goes to the reference.
-const PAIRS: usize = 64;
 
 /// How many rows of so many classes go together.
 pub(crate) fn group_rows(n_classes: usize) -> usize {
     (GROUP_VALUES / n_classes).clamp(1, GROUP)
+}
+
+thread_local! {
+    static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// A place for the exponentials of a group in half precision, four bytes a value, which the thread keeps.
+pub(crate) struct Room(Vec<f32>);
+
+impl Room {
+    /// Computes something with room for the rows of a group.
+    pub(crate) fn with<T: FusedStorage, R>(n_classes: usize, compute: impl FnOnce(&mut Self) -> R) -> R {
+        let mut room = Self(ROOM.take());
+        let wanted = if T::EXACT { 0 } else { n_classes * group_rows(n_classes) };
+        if room.0.len() < wanted {
+            room.0.resize(wanted, 0.0);
+        }
+        let result = compute(&mut room);
+        ROOM.set(room.0);
+        result
+    }
 }
 
 /// Computes up to [`GROUP`] rows of `n_classes` values.
@@ -46,15 +68,18 @@ pub(crate) fn long_rows<T: FusedStorage>(
     rows: &mut [RowBuffers<'_, T>],
     jobs: &[Job<'_>],
     values: &mut [Option<RowValue>],
-    ahead: usize,
+    (room, ahead): (&mut Room, usize),
 ) {
     values.fill(None);
     let fits = setting.fits(n_classes)
         && rows.iter().all(|row| row.holds(n_classes))
-        && jobs.iter().all(|job| job.fits(n_classes, setting.kind));
+        && jobs.iter().all(|job| job.fits(n_classes, setting.kind))
+        && (T::EXACT || room.0.len() >= rows.len() * n_classes);
     if fits && rows.len() <= GROUP && rows.len() == jobs.len() && rows.len() <= values.len() {
         // SAFETY: the instruction set was detected (`Setting::isa`); the body has no other condition.
-        unsafe { run_on(setting.isa, LongRows { setting, rows, jobs, values, ahead }) }
+        unsafe {
+            run_vectors(setting.isa, LongRows { setting, rows, jobs, values, room: &mut room.0, ahead })
+        }
     }
 }
 
@@ -63,25 +88,28 @@ struct LongRows<'g, 'b, 'a, T> {
     rows: &'g mut [RowBuffers<'b, T>],
     jobs: &'g [Job<'a>],
     values: &'g mut [Option<RowValue>],
+    room: &'g mut [f32],
     ahead: usize,
 }
 
-impl<T: FusedStorage> Body for LongRows<'_, '_, '_, T> {
+impl<T: FusedStorage> VectorBody for LongRows<'_, '_, '_, T> {
     type Output = ();
 
     /// # Safety
-    /// The conditions of `FMA`.
+    /// The CPU must have the instruction set of `V`.
     #[inline(always)]
-    unsafe fn run<const FMA: bool>(self) {
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: passed on to the caller.
+        let proof = unsafe { V::new(0.0) };
         match (self.setting.kind, self.setting.entropy) {
-            (Kind::Plain, false) => self.sweep::<FMA, PLAIN, false>(),
-            (Kind::Plain, true) => self.sweep::<FMA, PLAIN, true>(),
-            (Kind::ByClass, false) => self.sweep::<FMA, BY_CLASS, false>(),
-            (Kind::ByClass, true) => self.sweep::<FMA, BY_CLASS, true>(),
-            (Kind::Dense, false) => self.sweep::<FMA, DENSE, false>(),
-            (Kind::Dense, true) => self.sweep::<FMA, DENSE, true>(),
-            (Kind::DenseByClass, false) => self.sweep::<FMA, DENSE_BY_CLASS, false>(),
-            (Kind::DenseByClass, true) => self.sweep::<FMA, DENSE_BY_CLASS, true>(),
+            (Kind::Plain, false) => self.sweep::<V, PLAIN, false>(proof),
+            (Kind::Plain, true) => self.sweep::<V, PLAIN, true>(proof),
+            (Kind::ByClass, false) => self.sweep::<V, BY_CLASS, false>(proof),
+            (Kind::ByClass, true) => self.sweep::<V, BY_CLASS, true>(proof),
+            (Kind::Dense, false) => self.sweep::<V, DENSE, false>(proof),
+            (Kind::Dense, true) => self.sweep::<V, DENSE, true>(proof),
+            (Kind::DenseByClass, false) => self.sweep::<V, DENSE_BY_CLASS, false>(proof),
+            (Kind::DenseByClass, true) => self.sweep::<V, DENSE_BY_CLASS, true>(proof),
         }
     }
 }
@@ -99,17 +127,17 @@ struct Outlook {
 impl Outlook {
     /// `None` if the row needs the reference.
     #[inline(always)]
-    fn new<T: FusedStorage, const KIND: u8>(
+    fn new<T: FusedStorage, V: Vector, const KIND: u8>(
+        proof: V,
         row: &[T],
         job: &Job<'_>,
         weights: Option<&[f32]>,
-        gradient: bool,
     ) -> Option<Self> {
-        let (max, magnitude) = largest(row);
-        if magnitude >= HUGE_BITS || (gradient && !T::EXACT && job.pairs.len() > PAIRS) {
+        let (max, magnitude) = largest(proof, row);
+        if magnitude >= HUGE_BITS {
             return None;
         }
-        let dense_mass = if reads_dense(KIND) { mass_sum(job.dense) } else { 0.0 };
+        let dense_mass = if reads_dense(KIND) { mass_sum(proof, job.dense) } else { 0.0 };
         // Huge masses would overflow in single precision.
         if dense_mass.is_nan() || dense_mass > LARGEST_FACTOR {
             return None;
@@ -121,19 +149,24 @@ impl Outlook {
         let correct = job.pairs.label().is_some_and(|label| {
             attains(label) && !row[..label].iter().fold(false, |earlier, z| earlier | (z.widen() == max))
         });
-        Some(Self { max, dense_mass, pairs: PairSums::new(job, shifted, weight), correct })
+        Some(Self {
+            max,
+            dense_mass,
+            pairs: PairSums::new(&job.pairs, job.pair_factor, shifted, weight),
+            correct,
+        })
     }
 }
 
 /// Σ q of a row and Σ q v, and the same of its target before smoothing.
-struct Sums {
+struct RowSums {
     target: f64,
     target_dot: f64,
     plain: f64,
     plain_dot: f64,
 }
 
-impl Sums {
+impl RowSums {
     #[inline(always)]
     fn new<const KIND: u8>(
         n_classes: usize,
@@ -166,20 +199,23 @@ impl Sums {
 
 impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
     #[inline(always)]
-    fn sweep<const FMA: bool, const KIND: u8, const ENTROPY: bool>(self) {
-        let Self { setting, rows, jobs, values, ahead } = self;
+    fn sweep<V: Vector, const KIND: u8, const ENTROPY: bool>(self, proof: V) {
+        let Self { setting, rows, jobs, values, room, ahead } = self;
+        let k = rows.first().map_or(0, |row| row.logits().len());
         let weights = setting.class_weights;
         let mut outlooks = [None; GROUP];
         let mut totals = [Totals::default(); GROUP];
         let mut exps = [1.0_f64; GROUP];
         let next = (rows.len(), ahead);
         for (at, (row, job)) in rows.iter().zip(jobs).enumerate() {
-            outlooks[at] = Outlook::new::<T, KIND>(row.logits(), job, weights, row.wants_gradient());
+            outlooks[at] = Outlook::new::<T, V, KIND>(proof, row.logits(), job, weights);
         }
         for (at, (row, job)) in rows.iter_mut().zip(jobs).enumerate() {
             if let Some(outlook) = outlooks[at] {
                 let arrays = Arrays::new::<KIND>(job, weights);
-                totals[at] = second_pass::<T, FMA, KIND, ENTROPY>(row, &arrays, outlook.max, next);
+                let max = proof.splat(outlook.max);
+                totals[at] =
+                    second_pass::<T, V, KIND, ENTROPY>(row, room_of(room, at, k), &arrays, max, next);
                 exps[at] = totals[at].exp.sum();
             }
         }
@@ -192,7 +228,7 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
         for (at, (row, job)) in rows.iter_mut().zip(jobs).enumerate() {
             let Some(outlook) = &outlooks[at] else { continue };
             let (log_sum, inverse) = (log_sums[at], inverses[at]);
-            let sums = Sums::new::<KIND>(row.logits().len(), job, weights.is_some(), outlook, &totals[at]);
+            let sums = RowSums::new::<KIND>(k, job, weights.is_some(), outlook, &totals[at]);
             values[at] = Some(RowValue {
                 loss: sums.target * log_sum - sums.target_dot,
                 nll: sums.plain * log_sum - sums.plain_dot,
@@ -202,137 +238,120 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
             });
             if row.wants_gradient() {
                 let factors = Factors {
-                    exp: (sums.target * f64::from(job.scale) * inverse) as f32,
-                    uniform: job.uniform * job.scale,
-                    background: job.background_factor * job.scale,
-                    dense: job.dense_factor * job.scale,
+                    exp: proof.splat((sums.target * f64::from(job.scale) * inverse) as f32),
+                    uniform: proof.splat(job.uniform * job.scale),
+                    background: proof.splat(job.background_factor * job.scale),
+                    dense: proof.splat(job.dense_factor * job.scale),
                 };
-                third_pass::<T, FMA, KIND>(row, job, weights, outlook.max, factors);
+                let arrays = Arrays::new::<KIND>(job, weights);
+                let gradient = Gradient { factors, arrays, job, weights };
+                if T::EXACT {
+                    gradient.in_place::<T, KIND>(row);
+                } else {
+                    gradient.out_of_room::<T, KIND>(row, room_of(room, at, k));
+                }
             }
         }
     }
 }
 
-/// Exponentials, into the gradient's place if it can hold them, and sums.
+/// The room of a group's row of `k` classes; none of an exact type.
+#[inline(always)]
+fn room_of(room: &mut [f32], at: usize, k: usize) -> &mut [f32] {
+    room.get_mut(at * k..(at + 1) * k).unwrap_or_default()
+}
+
+/// Exponentials, into the gradient's place if it can hold them, else into the room, and sums.
 ///
 /// `together` is the number of rows of a group, `ahead` the distance to the next one, which is fetched meanwhile.
 #[inline(always)]
-fn second_pass<T: FusedStorage, const FMA: bool, const KIND: u8, const ENTROPY: bool>(
+fn second_pass<T: FusedStorage, V: Vector, const KIND: u8, const ENTROPY: bool>(
     row: &mut RowBuffers<'_, T>,
+    room: &mut [f32],
     arrays: &Arrays<'_>,
-    max: f32,
+    max: V,
     (together, ahead): (usize, usize),
 ) -> Totals {
-    let mut totals = Totals::default();
     let k = row.logits().len();
     let main = k / LANES * LANES;
+    let mut sums = Sums::new(max);
     // The end of the row is read before the main loop writes over a part of it, which gets the same values again.
-    let mut last = [0.0; LANES];
-    if let (true, Some(end)) = (main < k, row.logits().last_chunk::<LANES>()) {
-        widen(end, &mut last);
-        last_exponentials::<FMA, KIND, ENTROPY>(
-            &mut last,
-            arrays,
-            max,
-            LANES - (k - main),
-            &mut totals,
-            k - LANES,
-        );
+    let mut last = max;
+    if let (true, Some(end)) = (main < k, row.logits().last_chunk()) {
+        let place = (k - LANES, LANES - (k - main));
+        last = last_exponentials::<V, KIND, ENTROPY>(T::load(max, end), arrays, place, max, &mut sums);
     }
     let next = row.logits().as_ptr().wrapping_add(ahead);
     // Dense rows stand one after the other.
     let next_dense = arrays.dense.as_ptr().wrapping_add(together * k);
-    for from in (0..main).step_by(BLOCK) {
-        let end = if from + BLOCK < main { from + BLOCK } else { main };
-        let arrays = arrays.piece(from, end - from);
-        let fetch = |at: usize| {
-            if ahead != 0 {
-                prefetch(next.wrapping_add(from + at), LANES);
-                if reads_dense(KIND) {
-                    prefetch(next_dense.wrapping_add(from + at), LANES);
-                }
+    let fetch = |at: usize| {
+        if ahead != 0 {
+            prefetch(next.wrapping_add(at * LANES), LANES);
+            if reads_dense(KIND) {
+                prefetch(next_dense.wrapping_add(at * LANES), LANES);
             }
-        };
-        match row {
-            RowBuffers::Gradient(logits, gradient) if T::EXACT => {
-                let block = T::single(&mut gradient[from..end]).unwrap_or_default();
-                widen(&logits[from..end], block);
-                exponentials::<FMA, KIND, ENTROPY>(block, &arrays, max, &mut totals, fetch);
+        }
+    };
+    let mut running = Running { arrays, max, sums, totals: Totals::default() };
+    match row {
+        RowBuffers::Gradient(logits, gradient) if T::EXACT => {
+            let steps = logits.as_chunks().0.iter().zip(gradient.as_chunks_mut().0);
+            for (at, (from, to)) in steps.enumerate() {
+                fetch(at);
+                T::store(running.step::<KIND, ENTROPY>(at, T::load(max, from)), to);
             }
-            RowBuffers::InPlace(row) if T::EXACT => {
-                let block = T::single(&mut row[from..end]).unwrap_or_default();
-                exponentials::<FMA, KIND, ENTROPY>(block, &arrays, max, &mut totals, fetch);
+        }
+        RowBuffers::InPlace(row) if T::EXACT => {
+            for (at, step) in row.as_chunks_mut().0.iter_mut().enumerate() {
+                fetch(at);
+                T::store(running.step::<KIND, ENTROPY>(at, T::load(max, step)), step);
             }
-            _ => {
-                let block = &row.logits()[from..end];
-                exponential_sums::<T, FMA, KIND, ENTROPY>(block, &arrays, max, &mut totals, fetch);
+        }
+        RowBuffers::Gradient(..) | RowBuffers::InPlace(_) => {
+            let steps = row.logits().as_chunks().0.iter().zip(room.as_chunks_mut().0);
+            for (at, (from, to)) in steps.enumerate() {
+                fetch(at);
+                running.step::<KIND, ENTROPY>(at, T::load(max, from)).store(to);
+            }
+        }
+        RowBuffers::Forward(logits) => {
+            for (at, step) in logits.as_chunks().0.iter().enumerate() {
+                fetch(at);
+                running.step::<KIND, ENTROPY>(at, T::load(max, step));
             }
         }
     }
-    if let (true, Some(gradient)) = (main < k, row.gradient().and_then(T::single))
-        && let Some(end) = gradient.last_chunk_mut()
-    {
-        *end = last;
+    let Running { mut totals, sums, .. } = running;
+    totals.add::<V, KIND, ENTROPY>(sums);
+    if main < k && !T::EXACT {
+        if let Some(end) = room.last_chunk_mut() {
+            last.store(end);
+        }
+    } else if let (true, Some(end)) = (main < k, row.gradient().and_then(|g| g.last_chunk_mut())) {
+        T::store(last, end);
     }
     totals
 }
 
-/// The gradient from the exponentials.
-#[inline(always)]
-fn third_pass<T: FusedStorage, const FMA: bool, const KIND: u8>(
-    row: &mut RowBuffers<'_, T>,
-    job: &Job<'_>,
-    weights: Option<&[f32]>,
-    max: f32,
-    factors: Factors,
-) {
-    let arrays = Arrays::new::<KIND>(job, weights);
-    let explicit = |class: usize, mass: f64| {
-        let weight = weights.map_or(1.0, |weights| f64::from(weights[class]));
-        (job.pair_factor * mass * weight * f64::from(job.scale)) as f32
-    };
-    if let Some(gradient) = row.gradient().and_then(T::single) {
-        factors.gradient::<FMA, KIND>(gradient, &arrays, |e| e);
-        job.pairs.each(|class, mass| gradient[class] -= explicit(class, mass));
-        return;
-    }
-    // What the pairs' classes hold: each is rounded once, so their gradient is computed anew.
-    let mut originals = [0.0_f32; PAIRS];
-    let mut count = 0;
-    job.pairs.each(|class, _| {
-        originals[count] = row.logits()[class].widen();
-        count += 1;
-    });
-    let k = row.logits().len();
-    let mut room = [0.0; BLOCK];
-    for from in (0..k).step_by(BLOCK) {
-        let end = if from + BLOCK < k { from + BLOCK } else { k };
-        let block = &mut room[..end - from];
-        widen(&row.logits()[from..end], block);
-        factors.gradient::<FMA, KIND>(block, &arrays.piece(from, end - from), |z| {
-            exp_nonpositive::<FMA>(z - max)
-        });
-        if let Some(gradient) = row.gradient() {
-            for (to, value) in gradient[from..end].iter_mut().zip(&*block) {
-                *to = T::narrow(*value);
-            }
+/// The second pass in the middle of a row.
+struct Running<'g, 'a, V> {
+    arrays: &'g Arrays<'a>,
+    max: V,
+    sums: Sums<V>,
+    totals: Totals,
+}
+
+impl<V: Vector> Running<'_, '_, V> {
+    /// The exponentials of step `at`, which the sums take in.
+    #[inline(always)]
+    fn step<const KIND: u8, const ENTROPY: bool>(&mut self, at: usize, logits: V) -> V {
+        let from = at * LANES;
+        if at != 0 && from.is_multiple_of(BLOCK) {
+            self.totals.add::<V, KIND, ENTROPY>(self.sums);
+            self.sums = Sums::new(self.max);
         }
+        exponentials::<V, KIND, ENTROPY>(logits, self.arrays, from, self.max, &mut self.sums)
     }
-    count = 0;
-    job.pairs.each(|class, _| {
-        let e = exp_nonpositive::<FMA>(originals[count] - max);
-        count += 1;
-        let mut value = factors.at::<FMA, KIND>(e, &arrays, class);
-        // A class may occur several times.
-        job.pairs.each(|other, mass| {
-            if other == class {
-                value -= explicit(class, mass);
-            }
-        });
-        if let Some(gradient) = row.gradient() {
-            gradient[class] = T::narrow(value);
-        }
-    });
 }
 
 /// Asks for the cache lines of so many values at an address, which need not be there.

@@ -8,10 +8,12 @@
 //! classes and names errors.
 
 mod extremes;
+mod factors;
 mod job;
 pub(crate) mod lanes;
 pub(crate) mod long_rows;
 mod reference;
+mod sums;
 mod transpose;
 
 pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, Setting, Shares};
@@ -77,17 +79,6 @@ impl<T: Storage> RowBuffers<'_, T> {
             RowBuffers::Forward(_) => None,
             RowBuffers::Gradient(_, gradient) => Some(gradient),
             RowBuffers::InPlace(logits) => Some(logits),
-        }
-    }
-
-    /// Where the gradient goes; null for the value only. From the exclusive borrow: a pointer from a shared
-    /// one must not be written through.
-    #[inline(always)]
-    fn destination(&mut self) -> *mut T {
-        match self {
-            RowBuffers::Forward(_) => std::ptr::null_mut(),
-            RowBuffers::Gradient(_, gradient) => gradient.as_mut_ptr(),
-            RowBuffers::InPlace(logits) => logits.as_mut_ptr(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Rows into the lanes of vectors and back. Data only moves, so that no way of moving it shows in a result.
 
+use crate::kernels::vector::Vector;
+
 /// Rows that stand side by side: four vectors of AVX-512, eight of AVX2, sixteen of the others.
 ///
 /// With fewer, the compiler unrolls the loops over lanes before it looks for vectors in them, and finds few.
@@ -11,13 +13,13 @@ pub(super) type Lanes = [f32; ROWS];
 /// `tile[j][l] = rows[l][j]` for the classes that the tile has.
 ///
 /// # Safety
-/// Each pointer must be readable for `tile.len()` values; with `FMA` on x86-64, the CPU must have AVX.
+/// Each pointer must be readable for `tile.len()` values; the CPU must have the instruction set of `V`.
 #[inline(always)]
-pub(super) unsafe fn gather<const FMA: bool>(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
+pub(super) unsafe fn gather<V: Vector>(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
     // SAFETY: passed on to the caller.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        if FMA && tile.len() >= x86::SIDE {
+        if V::FMA && tile.len() >= x86::SIDE {
             return x86::gather(rows, tile);
         }
         for (j, lanes) in tile.iter_mut().enumerate() {
@@ -31,17 +33,13 @@ pub(super) unsafe fn gather<const FMA: bool>(rows: &[*const f32; ROWS], tile: &m
 /// `rows[l][j] = tile[j][l]` for the lanes of which `wanted` says so.
 ///
 /// # Safety
-/// Each wanted pointer must be writable for `tile.len()` values; with `FMA` on x86-64, the CPU must have AVX.
+/// Each wanted pointer must be writable for `tile.len()` values; the CPU must have the instruction set of `V`.
 #[inline(always)]
-pub(super) unsafe fn scatter<const FMA: bool>(
-    tile: &[Lanes],
-    rows: &[*mut f32; ROWS],
-    wanted: &[bool; ROWS],
-) {
+pub(super) unsafe fn scatter<V: Vector>(tile: &[Lanes], rows: &[*mut f32; ROWS], wanted: &[bool; ROWS]) {
     // SAFETY: passed on to the caller.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        if FMA && tile.len() >= x86::SIDE {
+        if V::FMA && tile.len() >= x86::SIDE {
             return x86::scatter(tile, rows, wanted);
         }
         for l in 0..ROWS {
