@@ -239,6 +239,71 @@ fn every_option_is_that_of_the_loss_on_all_logits_at_once() {
     }
 }
 
+/// A budget of 512 classes of all rows, which hold fewer than 48 rows of all classes, against all logits at once.
+fn few_classes_at_a_time<T: Scalar>(tolerance: f64) {
+    let (n, k) = (60, 1300);
+    let mut problem = Problem::<T>::random(n, 5, k, 8);
+    problem.labels[4] = -100;
+    problem.labels[59] = -100;
+    let class_weights: Vec<f64> = (0..k).map(|c| 0.25 + (c % 4) as f64).collect();
+    let sample_weights: Vec<f64> = (0..n).map(|i| (i % 3) as f64).collect();
+    let every = [
+        LossOptions::default(),
+        LossOptions { reduction: Reduction::Sum, ..Default::default() },
+        LossOptions { class_weights: Some(&class_weights), ..Default::default() },
+        LossOptions { sample_weights: Some(&sample_weights), ..Default::default() },
+        LossOptions { denominator: Some(77.0), ..Default::default() },
+    ];
+    let masked = (0..k as i64).find(|class| !problem.labels.contains(class)).unwrap() as usize;
+    let rules: [&dyn TargetRule; 2] = [&Uniform::new(0.2).unwrap(), &OffClass::new(0.3, k).unwrap()];
+    for (at, options) in every.into_iter().enumerate() {
+        for rule in rules {
+            // A class without mass, in one of the options.
+            problem.bias[masked] = T::from_f64(if at == 1 { f64::NEG_INFINITY } else { 0.5 });
+            for cap in [None, Some(0.7)].into_iter().take(if at == 1 { 1 } else { 2 }) {
+                let want = problem.plain(rule, options, cap);
+                for layout in [WeightLayout::ClassesFirst, WeightLayout::ClassesLast] {
+                    let mut loss = LinearCrossEntropy::default()
+                        .with_rule(rule)
+                        .with_options(options)
+                        .with_memory(n * 512 * size_of::<T>());
+                    if let Some(cap) = cap {
+                        loss = loss.with_soft_cap(cap);
+                    }
+                    close(&problem.run(loss, layout).unwrap(), &want, tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_of_classes_are_the_loss_on_all_logits_at_once() {
+    few_classes_at_a_time::<f64>(1e-11);
+    // The rounding of logits, which are of order 1, and of sums over 1,300 classes and 60 rows.
+    few_classes_at_a_time::<f32>(2e-6);
+}
+
+#[test]
+fn the_budget_chooses_chunks_of_rows_or_of_classes() {
+    let problem = Problem::<f32>::random(60, 5, 1300, 9);
+    let linear = Linear::new(&problem.input, &problem.weight, 5, WeightLayout::ClassesFirst).unwrap();
+    let rule = Uniform::new(0.1).unwrap();
+    let classes = LinearCrossEntropy::default().with_rule(&rule);
+    let entropy = LossOptions { entropy: true, ..Default::default() };
+    let of = |loss: LinearCrossEntropy<'_>, bytes: usize| {
+        let value = loss.with_memory(bytes).value(&linear, problem.labels().unwrap()).unwrap();
+        (value.chunk_rows, value.chunk_classes)
+    };
+    let row = 1300 * 4;
+    assert_eq!(of(classes, 60 * row), (60, 1300));
+    assert_eq!(of(classes, 24 * row), (60, 512));
+    // Too little for 512 classes of every row, and what the passes over classes do not compute.
+    assert_eq!(of(classes, 12 * row), (12, 1300));
+    assert_eq!(of(classes.with_top_k(3), 24 * row), (24, 1300));
+    assert_eq!(of(classes.with_options(entropy), 24 * row), (24, 1300));
+}
+
 #[test]
 fn gradients_are_those_of_central_differences() {
     let problem = Problem::<f64>::random(3, 4, 5, 2);
@@ -290,15 +355,21 @@ fn chunks_change_nothing_beyond_rounding_and_threads_nothing_at_all() {
             assert!(off <= 1e-6 * size, "{what}: {off:e} of {size:e}");
         }
     }
-    for layout in [WeightLayout::ClassesFirst, WeightLayout::ClassesLast] {
+    let alike = |problem: &Problem<f32>, loss: LinearCrossEntropy<'_>, layout: WeightLayout| {
         let outcomes: Vec<Outcome> = [1, 2, 3, 7]
             .into_iter()
             .map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| problem.run(with(4), layout).unwrap())
+                pool.install(|| problem.run(loss, layout).unwrap())
             })
             .collect();
         assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]));
+    };
+    // Chunks of rows, and of classes.
+    let many = Problem::<f32>::random(60, 520, 2100, 4);
+    for layout in [WeightLayout::ClassesFirst, WeightLayout::ClassesLast] {
+        alike(&problem, with(4), layout);
+        alike(&many, LinearCrossEntropy::default().with_rule(&rule).with_memory(60 * 1024 * 4), layout);
     }
 }
 

@@ -6,7 +6,7 @@
 use half::{bf16, f16};
 
 use super::vector::{LANES, Vector};
-use crate::batch::Storage;
+use crate::batch::{DType, Storage};
 
 /// A storage type that the vector kernel of cross-entropy takes: `f32`, `bf16`, `f16`.
 pub trait FusedStorage: Storage {
@@ -26,6 +26,18 @@ pub trait FusedStorage: Storage {
     /// The vector's numbers, none of them NaN, each as the nearest stored value.
     #[doc(hidden)]
     fn store<V: Vector>(vector: V, to: &mut [Self; LANES]);
+}
+
+/// Numbers of single precision as what they are; nothing of another type.
+pub(crate) fn singles<T: Storage>(values: &[T]) -> Option<&[f32]> {
+    // SAFETY: the trait is sealed, and `f32` alone has this name.
+    (T::DTYPE == DType::F32).then(|| unsafe { &*(std::ptr::from_ref(values) as *const [f32]) })
+}
+
+/// [`singles`], to be written.
+pub(crate) fn singles_mut<T: Storage>(values: &mut [T]) -> Option<&mut [f32]> {
+    // SAFETY: as in `singles`.
+    (T::DTYPE == DType::F32).then(|| unsafe { &mut *(std::ptr::from_mut(values) as *mut [f32]) })
 }
 
 impl FusedStorage for f32 {

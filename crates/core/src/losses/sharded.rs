@@ -5,7 +5,11 @@ use rayon::prelude::*;
 
 use crate::batch::{Labels, Logits, Storage};
 use crate::error::{Error, Result, check_len};
+use crate::kernels::isa::Isa;
 use crate::kernels::math::{exp, ln};
+use crate::kernels::softmax_cross_entropy::LARGEST_SCALE;
+use crate::kernels::softmax_cross_entropy::part::{part_gradient, part_sums};
+use crate::kernels::storage::{singles, singles_mut};
 use crate::targets::Convention;
 
 /// What a shard knows of one row; the whole message that it sends to the others.
@@ -142,6 +146,15 @@ impl ClassShard {
 
     fn row<T: Storage>(&self, row: usize, logits: &[T], label: usize) -> Result<RowShard> {
         let mut found = RowShard::default();
+        if let Some(sums) = singles(logits).and_then(|logits| part_sums(Isa::current(), logits)) {
+            return Ok(RowShard {
+                max: f64::from(sums.max),
+                sum_exp: sums.exp,
+                sum_shifted: sums.shifted,
+                allowed: logits.len() as u64,
+                label_logit: self.place(label).map(|place| logits[place].to_f64()),
+            });
+        }
         for (class, z) in logits.iter().enumerate() {
             let value = z.to_f64();
             if value.is_nan() || value == f64::INFINITY {
@@ -155,8 +168,8 @@ impl ClassShard {
             found.sum_shifted += shifted;
             found.allowed += 1;
         }
-        if let Some(z) = label.checked_sub(self.first).and_then(|place| logits.get(place)) {
-            found.label_logit = Some(z.to_f64()).filter(|z| *z != f64::NEG_INFINITY);
+        if let Some(place) = self.place(label) {
+            found.label_logit = Some(logits[place].to_f64()).filter(|z| *z != f64::NEG_INFINITY);
             if found.label_logit.is_none() {
                 return Err(Error::MaskedTarget { row, class: label });
             }
@@ -185,6 +198,11 @@ impl ClassShard {
         let (label_mass, uniform) = self.masses(merged.allowed);
         let label = label_logit - merged.max;
         Ok(ln(merged.sum_exp) - label_mass * label - uniform * merged.sum_shifted)
+    }
+
+    /// Where a class stands in the shard.
+    fn place(&self, class: usize) -> Option<usize> {
+        class.checked_sub(self.first).filter(|place| *place < self.n_classes)
     }
 
     /// The mass that the label has on top, and that of every allowed class.
@@ -226,18 +244,40 @@ impl ClassShard {
                     return Ok(());
                 };
                 self.loss(row, merged)?;
-                let (label_mass, uniform) = self.masses(merged.allowed);
-                for (place, (slot, z)) in gradient.iter_mut().zip(logits.row(row)).enumerate() {
-                    let value = z.to_f64();
-                    let on_label = if self.first + place == label { label_mass } else { 0.0 };
-                    let masked = value == f64::NEG_INFINITY;
-                    let p = exp(value - merged.max) / merged.sum_exp;
-                    *slot = T::from_f64(if masked { 0.0 } else { scale * (p - uniform - on_label) });
-                }
+                gradient.copy_from_slice(logits.row(row));
+                self.row_gradient(gradient, label, merged, scale);
                 Ok(())
             })
             .collect();
         rows.into_iter().collect()
+    }
+
+    /// A row's logits of the shard become `scale` times the gradient of its loss.
+    pub(super) fn row_gradient<T: Storage>(
+        &self,
+        logits: &mut [T],
+        label: usize,
+        merged: &RowShard,
+        scale: f64,
+    ) {
+        let (label_mass, uniform) = self.masses(merged.allowed);
+        let factor = scale / merged.sum_exp;
+        // Beyond this scale products could overflow in single precision.
+        let done = scale.abs() <= LARGEST_SCALE
+            && singles_mut(logits).is_some_and(|logits| {
+                let (max, factor, uniform) = (merged.max as f32, factor as f32, (scale * uniform) as f32);
+                part_gradient(Isa::current(), logits, max, factor, uniform)
+            });
+        if !done {
+            for slot in logits.iter_mut() {
+                let value = slot.to_f64();
+                let gradient = factor * exp(value - merged.max) - scale * uniform;
+                *slot = T::from_f64(if value == f64::NEG_INFINITY { 0.0 } else { gradient });
+            }
+        }
+        if let Some(slot) = self.place(label).and_then(|place| logits.get_mut(place)) {
+            *slot = T::from_f64(slot.to_f64() - scale * label_mass);
+        }
     }
 
     fn check<T: Storage>(&self, logits: Logits<'_, T>, labels: Labels<'_>) -> Result<()> {

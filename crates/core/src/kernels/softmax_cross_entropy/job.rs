@@ -130,7 +130,7 @@ pub(crate) struct Job<'a> {
 pub(crate) const LARGEST_FACTOR: f64 = 1e6;
 
 /// Scales of gradients beyond this are left to double precision: times the largest sum of masses they fit.
-pub(super) const LARGEST_SCALE: f64 = 1e12;
+pub(crate) const LARGEST_SCALE: f64 = 1e12;
 
 impl<'a> Job<'a> {
     /// No mass anywhere.

@@ -25,6 +25,7 @@ use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
 use gradient::Gradient;
 use passes::{Arrays, BLOCK, exponentials, largest, last_exponentials, mass_sum};
+pub(super) use totals::Total;
 use totals::Totals;
 
 /// Rows that go through the passes together, at most.

@@ -12,11 +12,12 @@ mod factors;
 mod job;
 pub(crate) mod lanes;
 pub(crate) mod long_rows;
+pub(crate) mod part;
 mod reference;
 mod sums;
 mod transpose;
 
-pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, Setting, Shares};
+pub(crate) use job::{ClassBackground, Job, Kind, LARGEST_FACTOR, LARGEST_SCALE, Setting, Shares};
 pub use reference::reference_row;
 
 use crate::batch::Storage;

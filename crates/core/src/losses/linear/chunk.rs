@@ -14,9 +14,9 @@ use crate::kernels::matmul::{Matrix, MatrixMut, product};
 use crate::targets::{TargetRule, Targets};
 
 /// Columns of a piece of the logits and of the weight's gradient.
-const CLASS_PIECE: usize = 2048;
+const CLASS_PIECE: usize = 1024;
 /// Columns of a piece of the input's gradient, at most.
-const WIDTH_PIECE: usize = 512;
+pub(super) const WIDTH_PIECE: usize = 512;
 
 /// One call, checked.
 pub(super) struct Pass<'a, T> {
@@ -70,7 +70,7 @@ impl<T: Scalar> Pass<'_, T> {
         if let Some(bias) = gradients.and_then(|gradients| gradients.bias) {
             bias.iter_mut().zip(&bias_sums).for_each(|(bias, sum)| *bias = T::from_f64(*sum));
         }
-        Ok(totals.value(self.options.denominator, self.labels, self.chunk_rows))
+        Ok(totals.value(self.options.denominator, self.labels, (self.chunk_rows, n_classes)))
     }
 
     /// The logits of a chunk, capped if wanted.
@@ -88,9 +88,7 @@ impl<T: Scalar> Pass<'_, T> {
             },
         );
         if let Some(cap) = self.soft_cap {
-            logits.par_chunks_exact_mut(n_classes).flatten_iter().for_each(|value| {
-                *value = T::from_f64(cap * (value.to_f64() / cap).tanh());
-            });
+            logits.par_chunks_exact_mut(n_classes).for_each(|row| cap_row(row, cap));
         }
     }
 
@@ -109,13 +107,12 @@ impl<T: Scalar> Pass<'_, T> {
         value_grad(&CrossEntropy, batch, &mut LossState::default()).map_err(|error| offset_rows(error, from))
     }
 
-    /// Residuals of the logits before the cap: times `1 - (z/c)²`.
+    /// Residuals of the logits before the cap.
     fn uncap(&self, logits: &[T], residuals: &mut [T]) {
         let Some(cap) = self.soft_cap else { return };
-        residuals.par_iter_mut().zip(logits).for_each(|(residual, z)| {
-            let share = z.to_f64() / cap;
-            *residual = T::from_f64(residual.to_f64() * (1.0 - share * share));
-        });
+        let rows = residuals.par_chunks_exact_mut(self.linear.n_classes());
+        rows.zip(logits.par_chunks_exact(self.linear.n_classes()))
+            .for_each(|(residuals, logits)| uncap_row(residuals, logits, cap));
     }
 
     /// Adds a chunk to the gradients of input and weight.
@@ -158,8 +155,23 @@ impl<T: Scalar> Pass<'_, T> {
     }
 }
 
+/// Logits become `c·tanh(z/c)`.
+pub(super) fn cap_row<T: Scalar>(logits: &mut [T], cap: f64) {
+    for value in logits {
+        *value = T::from_f64(cap * (value.to_f64() / cap).tanh());
+    }
+}
+
+/// Residuals of capped logits become those of the logits before the cap: times `1 - (z/c)²`.
+pub(super) fn uncap_row<T: Scalar>(residuals: &mut [T], logits: &[T], cap: f64) {
+    for (residual, z) in residuals.iter_mut().zip(logits) {
+        let share = z.to_f64() / cap;
+        *residual = T::from_f64(residual.to_f64() * (1.0 - share * share));
+    }
+}
+
 /// Adds the columns of a chunk up, row after row, in pieces of fixed width.
-fn add_columns<T: Scalar>(values: &[T], n_columns: usize, sums: &mut [f64]) {
+pub(super) fn add_columns<T: Scalar>(values: &[T], n_columns: usize, sums: &mut [f64]) {
     sums.par_chunks_mut(CLASS_PIECE).enumerate().for_each(|(piece, sums)| {
         for row in values.chunks_exact(n_columns) {
             let row = &row[piece * CLASS_PIECE..];
@@ -204,7 +216,12 @@ impl Totals {
         }
     }
 
-    fn value(self, denominator: Option<f64>, labels: Labels<'_>, chunk_rows: usize) -> LinearValue {
+    fn value(
+        self,
+        denominator: Option<f64>,
+        labels: Labels<'_>,
+        (chunk_rows, n_classes): (usize, usize),
+    ) -> LinearValue {
         let rows = labels.counted();
         let mean = |sum: f64| if rows == 0 { f64::NAN } else { sum / rows as f64 };
         LinearValue {
@@ -220,6 +237,7 @@ impl Totals {
             },
             top_k: self.hits.map(|hits| mean(hits as f64)),
             chunk_rows,
+            chunk_classes: n_classes,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod arrays;
 mod chunk;
+mod classes;
 
 pub use arrays::{Linear, LinearGradients, WeightLayout};
 
@@ -14,6 +15,7 @@ use crate::batch::{Labels, Scalar};
 use crate::error::{Error, Result, check_range};
 use crate::targets::{TargetRule, Targets};
 use chunk::Pass;
+use classes::ByClasses;
 
 /// A loss with the share of rows whose label is among the k largest logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,13 +27,16 @@ pub struct LinearValue {
     pub top_k: Option<f64>,
     /// Rows of a chunk.
     pub chunk_rows: usize,
+    /// Classes of a chunk; all of them, or some of all rows.
+    pub chunk_classes: usize,
 }
 
 /// Smoothed cross-entropy of a linear layer over many classes, within a budget of memory.
 ///
 /// For language models: with 128,256 classes the logits of 1,024 rows take 525 MB, those of a chunk what you
 /// allow. Every chunk writes its logits, replaces them by the gradient `(p·s - q)/D` in one sweep, and adds
-/// its two products. Fewer rows a chunk cost time, for products of few rows are slower.
+/// its two products. Products of few rows are slow; so where the budget holds few rows, chunks are of some classes of
+/// all rows instead, whose logits are computed twice (labels with one strength over all classes or all others).
 ///
 /// # Shapes
 /// input `[n, width]`, weight `[n_classes, width]` or `[width, n_classes]`, bias `[n_classes]`, `n` labels.
@@ -66,6 +71,9 @@ pub struct LinearCrossEntropy<'a> {
     soft_cap: Option<f64>,
     top_k: Option<usize>,
 }
+
+/// Rows that the products take together; a chunk that ends within such a tile wastes the rest of it.
+const TILE_ROWS: usize = 6;
 
 /// Memory for the logits of a chunk unless another budget is given.
 const DEFAULT_MEMORY: usize = 64 << 20;
@@ -140,11 +148,11 @@ impl<'a> LinearCrossEntropy<'a> {
             check_range("top_k", k as f64, 1.0, n_classes as f64)?;
         }
         let mut options = self.options;
+        let targets = match self.rule {
+            Some(rule) => rule.targets(labels)?,
+            None => Targets::labels(labels),
+        };
         if options.reduction == Reduction::Mean {
-            let targets = match self.rule {
-                Some(rule) => rule.targets(labels)?,
-                None => Targets::labels(labels),
-            };
             let denominator = options.denominator_of(&targets)?;
             if denominator == 0.0 {
                 return Err(match labels.counted() {
@@ -157,8 +165,17 @@ impl<'a> LinearCrossEntropy<'a> {
         let buffers = if self.soft_cap.is_some() && gradients.is_some() { 2 } else { 1 };
         let row_bytes = (n_classes * size_of::<T>() * buffers).max(1);
         let most = (self.memory.unwrap_or(DEFAULT_MEMORY) / row_bytes).clamp(1, n_rows.max(1));
-        // Chunks of equal size waste nothing on a short last one.
-        let chunk_rows = n_rows.div_ceil(n_rows.div_ceil(most).max(1)).max(1);
+        // Chunks of equal size waste nothing on a short last one, and whole tiles nothing on a thin one.
+        let tile = if most < TILE_ROWS { 1 } else { TILE_ROWS };
+        let chunks = n_rows.div_ceil(most / tile * tile).max(1);
+        let chunk_rows = n_rows.div_ceil(chunks).next_multiple_of(tile).clamp(1, most);
+        if self.top_k.is_none() {
+            let budget = (self.memory.unwrap_or(DEFAULT_MEMORY), chunk_rows);
+            let passes = ByClasses::new((linear, labels), &targets, options, self.soft_cap, budget);
+            if let Some(passes) = passes {
+                return passes.run(gradients);
+            }
+        }
         Pass {
             linear,
             labels,

@@ -6,18 +6,18 @@ use crate::kernels::vector::{PARTS, Vector};
 
 /// A sum of a row so far.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Total([f64; PARTS]);
+pub(in super::super) struct Total([f64; PARTS]);
 
 impl Total {
     /// Folds the lanes to so many parts in single precision, and adds those.
     #[inline(always)]
-    pub(super) fn add<V: Vector>(&mut self, lanes: V) {
+    pub(in super::super) fn add<V: Vector>(&mut self, lanes: V) {
         lanes.fold_into(&mut self.0);
     }
 
     /// The sum of the parts, in a fixed order.
     #[inline(always)]
-    pub(super) fn sum(&self) -> f64 {
+    pub(in super::super) fn sum(&self) -> f64 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
