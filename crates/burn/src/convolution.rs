@@ -43,7 +43,8 @@ impl Default for ConvolutionOptions {
 
 /// A convolution of images, with bias, ReLU and max-pooling as wanted, in place of Burn's operations one by one.
 ///
-/// For the convolutional layers of a net that trains on the CPU. Differentiable with respect to input, weight and
+/// For the convolutional layers of a net that trains on the CPU; on another device it is Burn's operations.
+/// Differentiable with respect to input, weight and
 /// bias; what needs no gradient costs none, as the images under the first layer. Bits do not depend on the number of
 /// threads.
 ///
@@ -96,11 +97,17 @@ pub fn convolution(
         activation,
         ..ConvolutionConfig::new([channels, height, width], outputs, [kernel_height, kernel_width])
     };
-    let call = Arc::new(Call { layer: config.build()?, has_bias: bias.is_some() });
+    let layer = config.build()?;
     let dtype = match input.dtype() {
         DType::F64 => DType::F64,
         _ => DType::F32,
     };
+    #[cfg(feature = "cubecl")]
+    if input.device() != burn::tensor::Device::flex() {
+        let bias = bias.map(|bias| bias.cast(dtype));
+        return by_burn(input.cast(dtype), weight.cast(dtype), bias, options);
+    }
+    let call = Arc::new(Call { layer, has_bias: bias.is_some() });
     // The operation has three inputs; a bias that is not there is neither tracked nor read.
     let bias = bias.unwrap_or_else(|| Tensor::zeros([1], &input.device()));
     Ok(Tensor::from_dispatch(Dispatch::convolution(
@@ -109,6 +116,30 @@ pub fn convolution(
         bias.cast(dtype).into_dispatch(),
         call,
     )))
+}
+
+/// The same by Burn's operations one by one, which a device beside the CPU has kernels for.
+#[cfg(feature = "cubecl")]
+fn by_burn(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvolutionOptions,
+) -> Result<Tensor<4>> {
+    use burn::tensor::activation::relu;
+    use burn::tensor::module::{conv2d, max_pool2d};
+    use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+    let moves = ConvOptions::new(options.stride, options.padding, [1, 1], 1);
+    let sums = conv2d(input, weight, bias, moves);
+    match options.activation {
+        Activation::None => Ok(sums),
+        Activation::Relu => Ok(relu(sums)),
+        Activation::ReluMaxPool => Ok(max_pool2d(relu(sums), MaxPoolOptions::new([2, 2]))),
+        _ => {
+            let (loss, what, reason) = ("convolution", "activation", "only the CPU has it");
+            Err(Error::Unsupported { loss, what, reason }.into())
+        }
+    }
 }
 
 /// One forward pass.

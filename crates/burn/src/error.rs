@@ -31,6 +31,37 @@ pub enum Error {
         /// What the device said.
         reason: String,
     },
+    /// A name that is no device's.
+    #[error("there is no device {name:?}: cpu, wgpu or cuda, the last two with :n for the n-th one from 0")]
+    UnknownDevice {
+        /// The name.
+        name: String,
+    },
+    /// A device that this build was made without.
+    #[error("this build has no {feature} devices: build with --features {feature}")]
+    MissingFeature {
+        /// The cargo feature that brings them.
+        feature: &'static str,
+    },
+    /// A device that this machine does not have.
+    #[error("this machine has no device {name}: {}", found(kind, *count))]
+    NoDevice {
+        /// The name.
+        name: String,
+        /// Its kind.
+        kind: &'static str,
+        /// How many of this kind there are.
+        count: usize,
+    },
+}
+
+/// How many devices of a kind there are, in words.
+fn found(kind: &str, count: usize) -> String {
+    match count {
+        0 => format!("no {kind} device was found; is its driver installed?"),
+        1 => format!("{kind}:0 is the only one"),
+        _ => format!("there are {kind}:0 to {kind}:{}", count - 1),
+    }
 }
 
 /// A result with this crate's [`Error`].

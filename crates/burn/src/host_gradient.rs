@@ -2,7 +2,8 @@
 //!
 //! Forward: the function is called once; when the logits are tracked it also writes the gradient, which is
 //! kept for the backward pass, else only the value is computed. Backward: the kept gradient times the
-//! upstream one, for free where that is 1.
+//! upstream one, for free where that is 1. On a device that is not the CPU the logits are read into host memory and
+//! the gradient is written back, unless the device has a kernel for the function.
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use candor::Buffers;
+use candor::kernels::softmax_cross_entropy::RowValue;
+use candor::losses::RowsElsewhere;
 
 /// A function from logits to values, with its gradient.
 ///
@@ -31,7 +34,19 @@ pub trait HostFunction: std::fmt::Debug + Send + Sync {
 
     /// Double precision.
     fn call_f64(&self, buffers: Buffers<'_, f64>, values: &mut [f64]);
+
+    /// The values where the function is cross-entropy, whose rows a kernel of a device computes in single precision.
+    ///
+    /// `kernel` is asked once, for all `n_rows` rows; `None` where the function is another one, or the kernel gave
+    /// nothing, and then [`call_f32`](Self::call_f32) has to do it.
+    fn by_rows(&self, n_rows: usize, kernel: RowKernel<'_>) -> Option<Vec<f32>> {
+        let _ = (n_rows, kernel);
+        None
+    }
 }
+
+/// Computes the rows of a cross-entropy on a device and keeps their gradient there; nothing where it cannot.
+pub type RowKernel<'a> = &'a mut dyn FnMut(&RowsElsewhere<'_>) -> Option<Vec<RowValue>>;
 
 /// A shared [`HostFunction`].
 pub type SharedFunction = Arc<dyn HostFunction>;
@@ -59,7 +74,7 @@ pub trait HostKernel: Backend {
 }
 
 /// The operation as Burn dispatches it.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cubecl"), Autodiff)]
 pub trait HostGradient: Backend {
     /// See [`host_gradient`](fn@host_gradient).
     fn host_gradient(logits: FloatTensor<Self>, function: SharedFunction) -> FloatTensor<Self>;

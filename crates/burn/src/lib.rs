@@ -6,23 +6,37 @@
 //! holds them. [`LinearCrossEntropyLoss`] takes hidden states and a vocabulary and never holds all logits.
 //! [`sparse_product`](fn@sparse_product) is the product with a sparse matrix, for nets on graphs;
 //! [`convolution`](fn@convolution) is a convolution with bias, ReLU and max-pooling in one.
+//!
+//! # Devices
+//! The features `wgpu` and `cuda` add Burn's devices of these names ([`device`](fn@device)). Everything here works on
+//! their tensors too: cross-entropy by a kernel of the device, where it has no other options than labels or
+//! distributions, even smoothing and weights a row; convolutions by Burn's own; the rest by way of host memory.
 
 mod convolution;
 mod cross_entropy;
+mod device;
 mod error;
 mod evaluation_metric;
+#[cfg(feature = "cubecl")]
+mod fallback;
 pub mod host_gradient;
+#[cfg(feature = "cubecl")]
+mod kernels;
 mod linear_cross_entropy;
 mod loss_module;
 mod sparse_product;
 
 pub use convolution::{ConvolutionOptions, convolution};
 pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
+pub use device::{check_device_name, device};
 pub use error::{Error, Result};
 pub use evaluation_metric::EvaluationMetric;
 pub use linear_cross_entropy::{LinearCrossEntropyLoss, LinearCrossEntropyLossConfig, LinearLossOutput};
 pub use loss_module::{LossModule, LossOutput, LossTargets};
 pub use sparse_product::{SharedMatrix, sparse_product};
+
+#[cfg(all(feature = "cubecl", not(any(feature = "wgpu", feature = "cuda"))))]
+compile_error!("the feature cubecl has no device of its own: choose wgpu or cuda, which bring it");
 
 /// The examples of the README, as doc tests. Here, because they need Burn or the core alone.
 #[cfg(doctest)]

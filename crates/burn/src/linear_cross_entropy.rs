@@ -268,7 +268,7 @@ pub trait LinearKernel: HostKernel {
 }
 
 /// The operation as Burn dispatches it.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cubecl"), Autodiff)]
 pub trait LinearCrossEntropyOperation: Backend {
     /// See [`LinearCrossEntropyLoss`].
     fn linear_cross_entropy(

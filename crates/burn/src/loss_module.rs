@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use candor::losses::{Batch, Loss, LossOptions, LossState, LossValue, Reduction, Step, Weighting};
+use candor::losses::{
+    Batch, CrossEntropy, Loss, LossOptions, LossState, LossValue, Reduction, RowsElsewhere, Step, Weighting,
+};
 use candor::targets::{DenseRows, TargetRule};
 use candor::{Buffers, Labels, Targets};
 
 use crate::error::{Error, Result};
-use crate::host_gradient::{HostFunction, host_gradient};
+use crate::host_gradient::{HostFunction, RowKernel, host_gradient};
 
 /// Targets of a batch, owned so that the backward pass can outlive the caller.
 #[derive(Debug, Clone)]
@@ -203,28 +205,37 @@ impl Call {
         *lock(&self.result) = Some(outcome);
     }
 
+    /// The target rows of the batch.
+    fn targets(&self) -> candor::Result<Targets<'_>> {
+        match &self.targets {
+            LossTargets::Labels { labels, ignore_index } => {
+                let labels = Labels::with_ignore(labels, self.n_classes, *ignore_index)?;
+                match &self.module.rule {
+                    Some(rule) => rule.targets(labels),
+                    None => Ok(Targets::labels(labels)),
+                }
+            }
+            LossTargets::Distribution(rows) => Targets::distribution(DenseRows::F32(rows), self.n_classes),
+            LossTargets::Rows(targets) => Ok(targets.clone()),
+        }
+    }
+
+    fn options(&self) -> LossOptions<'_> {
+        LossOptions {
+            reduction: self.module.reduction,
+            class_weights: self.module.class_weights.as_deref(),
+            weighting: self.module.weighting,
+            ..LossOptions::default()
+        }
+    }
+
     fn value<T: candor::Scalar>(
         &self,
         buffers: Buffers<'_, T>,
         values: &mut [T],
     ) -> candor::Result<LossValue> {
-        let targets = match &self.targets {
-            LossTargets::Labels { labels, ignore_index } => {
-                let labels = Labels::with_ignore(labels, self.n_classes, *ignore_index)?;
-                match &self.module.rule {
-                    Some(rule) => rule.targets(labels)?,
-                    None => Targets::labels(labels),
-                }
-            }
-            LossTargets::Distribution(rows) => Targets::distribution(DenseRows::F32(rows), self.n_classes)?,
-            LossTargets::Rows(targets) => targets.clone(),
-        };
-        let options = LossOptions {
-            reduction: self.module.reduction,
-            class_weights: self.module.class_weights.as_deref(),
-            weighting: self.module.weighting,
-            ..LossOptions::default()
-        };
+        let targets = self.targets()?;
+        let options = self.options();
         let by_row = self.module.reduction == Reduction::None;
         let (row_values, first) = if by_row { (Some(values), None) } else { (None, values.first_mut()) };
         let mut batch = Batch::new(buffers, &targets).options(options).at(self.module.step);
@@ -254,6 +265,27 @@ impl HostFunction for Call {
 
     fn call_f64(&self, buffers: Buffers<'_, f64>, values: &mut [f64]) {
         self.run(buffers, values);
+    }
+
+    fn by_rows(&self, n_rows: usize, kernel: RowKernel<'_>) -> Option<Vec<f32>> {
+        if self.module.loss.info() != CrossEntropy.info() {
+            return None;
+        }
+        // What is wrong with the input, the core says better.
+        let targets = self.targets().ok()?;
+        if targets.n_rows() != n_rows || targets.n_classes() != self.n_classes {
+            return None;
+        }
+        let rows = RowsElsewhere::new(&targets, &self.options()).ok()??;
+        let row_values = kernel(&rows)?;
+        let by_row = self.module.reduction == Reduction::None;
+        let mut values = vec![0.0; self.n_values(n_rows)];
+        let value = rows.reduce(&row_values, by_row.then_some(&mut values[..])).ok()?;
+        if !by_row {
+            values.fill(value.loss as f32);
+        }
+        *lock(&self.result) = Some(Ok(value));
+        Some(values)
     }
 }
 

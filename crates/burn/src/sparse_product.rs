@@ -63,7 +63,7 @@ pub fn sparse_product(matrix: &SharedMatrix, x: Tensor<2>) -> Result<Tensor<2>> 
 }
 
 /// The operation as Burn dispatches it.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cubecl"), Autodiff)]
 pub trait SparseProduct: Backend {
     /// See [`sparse_product`](fn@sparse_product); by the transposed matrix if `transposed`.
     fn sparse_product(x: FloatTensor<Self>, matrix: SharedMatrix, transposed: bool) -> FloatTensor<Self>;

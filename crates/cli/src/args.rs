@@ -149,6 +149,9 @@ pub struct PredictArgs {
     /// File for the predictions (Parquet)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Where the net runs: cpu, or wgpu[:n] or cuda[:n] in a build with that feature
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
 }
 
 #[derive(Debug, Args)]

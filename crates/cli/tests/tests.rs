@@ -4,6 +4,7 @@ mod arrays;
 mod browser;
 mod calibration;
 mod data;
+mod device;
 mod errors;
 mod evaluation;
 mod graph;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use burn::tensor::Device;
 use candor::calibrators::TemperatureFit;
 use candor::metrics::{Evaluation, EvaluationOptions};
 use candor::report::Warning;
@@ -39,8 +40,8 @@ pub trait Recipe: Send + Sync {
     ///
     /// # Errors
     /// A recipe without such predictions, data that does not fit the model.
-    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-        let _ = (description, data);
+    fn predict(&self, weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
+        let _ = (description, data, device);
         let name = self.info().name;
         Err(Error::format(weights, format!("runs of the recipe {name} cannot be asked about other data")))
     }
@@ -254,15 +255,18 @@ impl RunOutput {
 
 /// Predictions of a finished run for other data; the run's weights file says which recipe it belongs to.
 ///
+/// `device` is where the net runs now, wherever it was trained: see [`Config::device`](crate::Config).
+///
 /// # Errors
-/// A folder without a finished run, and those of [`Recipe::predict`].
-pub fn predict(run: &Path, data: &str) -> Result<Predictions> {
+/// A folder without a finished run, a device that is not there, and those of [`Recipe::predict`].
+pub fn predict(run: &Path, data: &str, device: &str) -> Result<Predictions> {
+    let device = candor_burn::device(device)?;
     let weights = run.join("model.safetensors");
     let metadata = read_metadata(&weights)?;
     let described =
         ALL.iter().find_map(|recipe| Some((recipe, metadata.get(&description_key(recipe.info().name))?)));
     match described {
-        Some((recipe, description)) => recipe.predict(&weights, description, data),
+        Some((recipe, description)) => recipe.predict(&weights, description, data, &device),
         None => Err(Error::format(
             &weights,
             "does not say which model it belongs to; it was not written by a run",

@@ -37,6 +37,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<()> {
     axes.extend(missing);
     let configs = grid(&layers, &axes, args.seeds)?;
     let Some(first) = configs.first() else { return Ok(()) };
+    first.device()?;
     let prepared = recipe.prepare(first)?;
     for config in &configs {
         prepared.check(config)?;

@@ -9,7 +9,7 @@ use crate::args::{Global, PredictArgs};
 use crate::output::{print, print_json};
 
 pub fn run(args: &PredictArgs, global: &Global) -> Result<()> {
-    let predictions = recipe::predict(&args.run, &args.data)?;
+    let predictions = recipe::predict(&args.run, &args.data, &args.device)?;
     write_parquet(&args.out, &predictions)?;
     let (rows, classes) = (predictions.labels.len(), predictions.scores.n_classes);
     if global.json {

@@ -33,6 +33,7 @@ struct RunResult<'a> {
 pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
     let folder = out_folder::choose(args.out.as_deref(), "train");
     let config = configuration(args, &folder)?;
+    config.device()?;
     let recipe = recipe::by_name(&config.recipe)?;
     let prepared = recipe.prepare(&config)?;
     prepared.check(&config)?;

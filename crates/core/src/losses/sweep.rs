@@ -54,6 +54,11 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    /// The weighted loss.
+    pub(super) fn loss(&self) -> f64 {
+        self.loss
+    }
+
     /// One row of this weight.
     #[inline(always)]
     pub(super) fn of(value: &RowValue, weight: f64) -> Self {
@@ -67,7 +72,7 @@ impl Totals {
         }
     }
 
-    fn add(self, other: Self) -> Self {
+    pub(super) fn add(self, other: Self) -> Self {
         Self {
             loss: self.loss + other.loss,
             nll: self.nll + other.nll,
@@ -109,26 +114,49 @@ pub(super) fn sweep<T: Storage>(batch: Batch<'_, T>, kernel: &impl Kernel<T>) ->
     {
         return Err(Error::Shape { what: "the row losses", expected: n_rows, got: losses.len() });
     }
-    targets.check_background()?;
-    check_weights("class weight", options.class_weights, n_classes)?;
-    check_weights("sample weight", options.sample_weights, n_rows)?;
-    let counted = targets.counted();
-    let denominator = denominator(targets, &options, counted)?;
-    let inverse = 1.0 / denominator;
+    let plan = Plan::new(targets, &options)?;
+    let inverse = 1.0 / plan.denominator;
     let context = Context { targets, n_classes, stride, row_weights: RowWeights::new(&options), inverse };
     let totals = context.blocks(kernel, buffers, losses)?;
-    let mean = |sum: f64| if counted == 0 { f64::NAN } else { sum / counted as f64 };
-    let labelled = matches!(targets.explicit(), Explicit::Labels(_));
-    Ok(LossValue {
-        loss: totals.loss / denominator,
-        nll: mean(totals.nll),
-        accuracy: if labelled { mean(f64::from(totals.correct)) } else { f64::NAN },
-        confidence: mean(totals.confidence),
-        entropy: if options.entropy { mean(totals.entropy) } else { f64::NAN },
-        rows: counted,
-        ignored: n_rows - counted,
-        denominator,
-    })
+    Ok(plan.value(totals))
+}
+
+/// What targets and options come to before any row is read.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) targets: &'a Targets<'a>,
+    pub(super) options: LossOptions<'a>,
+    pub(super) denominator: f64,
+    counted: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks background, weights and what a mean is divided by.
+    pub(super) fn new(targets: &'a Targets<'a>, options: &LossOptions<'a>) -> Result<Self> {
+        targets.check_background()?;
+        check_weights("class weight", options.class_weights, targets.n_classes())?;
+        check_weights("sample weight", options.sample_weights, targets.n_rows())?;
+        let counted = targets.counted();
+        let denominator = denominator(targets, options, counted)?;
+        Ok(Self { targets, options: *options, denominator, counted })
+    }
+
+    /// The loss and the figures of these sums over all rows.
+    pub(super) fn value(&self, totals: Totals) -> LossValue {
+        let counted = self.counted;
+        let mean = |sum: f64| if counted == 0 { f64::NAN } else { sum / counted as f64 };
+        let labelled = matches!(self.targets.explicit(), Explicit::Labels(_));
+        LossValue {
+            loss: totals.loss / self.denominator,
+            nll: mean(totals.nll),
+            accuracy: if labelled { mean(f64::from(totals.correct)) } else { f64::NAN },
+            confidence: mean(totals.confidence),
+            entropy: if self.options.entropy { mean(totals.entropy) } else { f64::NAN },
+            rows: counted,
+            ignored: self.targets.n_rows() - counted,
+            denominator: self.denominator,
+        }
+    }
 }
 
 /// Weights must fit and be finite and not negative.
@@ -145,7 +173,7 @@ pub(super) fn check_weights(what: &'static str, weights: Option<&[f64]>, expecte
 }
 
 /// The weight of a row's loss, where weights do not act class by class.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct RowWeights<'a> {
     class_weights: Option<&'a [f64]>,
     sample_weights: Option<&'a [f64]>,

@@ -59,6 +59,12 @@ const fn key(path: &'static str, kind: Kind, axis: bool, help: &'static str) -> 
 pub const ALL: &[Key] = &[
     key("seed", Kind::Integer, false, "Seed of initial weights and shuffles"),
     key(
+        "device",
+        Kind::Text,
+        false,
+        "Where nets run: cpu, or wgpu[:n] or cuda[:n] in a build with that feature",
+    ),
+    key(
         "data.path",
         Kind::Text,
         false,

@@ -13,6 +13,7 @@ pub use layers::Layers;
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Device;
 use candor::Convention;
 use candor::graph::Normalisation;
 use candor::losses::Loss;
@@ -29,6 +30,8 @@ pub struct Config {
     pub recipe: String,
     /// Seed of initial weights, shuffles and everything else that is random in the training.
     pub seed: u64,
+    /// Where nets run: `cpu`, `wgpu` or `cuda`, the last two with `:n` for the n-th one, from 0.
+    pub device: String,
     /// Which data, and how it is split.
     pub data: DataConfig,
     /// Which model.
@@ -309,6 +312,7 @@ impl Default for Config {
         Self {
             recipe: "vision".to_owned(),
             seed: 0,
+            device: "cpu".to_owned(),
             data: DataConfig::default(),
             model: ModelConfig::default(),
             loss: LossConfig::default(),
@@ -405,6 +409,19 @@ impl Default for TrainingConfig {
 /// The loss that a teacher is for.
 const DISTILLATION: &str = "distillation";
 impl Config {
+    /// Where nets run.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for another name, and for a device that this build or this machine does not have.
+    pub fn device(&self) -> Result<Device> {
+        self.device_named(candor_burn::device)
+    }
+
+    /// What `read` says of the device's name, with the key in its errors.
+    fn device_named<T>(&self, read: fn(&str) -> candor_burn::Result<T>) -> Result<T> {
+        read(&self.device).map_err(|error| Error::config("device", &self.device, error.to_string()))
+    }
+
     /// The loss; that of distillation takes its parameters from the teacher's section.
     ///
     /// # Errors

@@ -75,6 +75,8 @@ impl Config {
         HeldOut::parse("data.test", &self.data.test)?;
         TrainSize::parse("data.train_size", &self.data.train_size)?;
         crate::training::check_names(self)?;
+        // Whether it is there is asked when it is used: a run may be read elsewhere than where it was made.
+        self.device_named(candor_burn::check_device_name)?;
         self.check_owners()
     }
 

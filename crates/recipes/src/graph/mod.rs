@@ -20,6 +20,8 @@ pub mod train;
 
 use std::path::Path;
 
+use burn::tensor::Device;
+
 use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::Result;
@@ -68,8 +70,8 @@ impl Recipe for Graph {
         files::is_graph(path)
     }
 
-    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-        train::predict_with(weights, description, data)
+    fn predict(&self, weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
+        train::predict_with(weights, description, data, device)
     }
 
     fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {

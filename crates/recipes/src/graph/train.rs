@@ -253,7 +253,7 @@ impl WithModel for Train<'_, '_> {
 ///
 /// # Errors
 /// A graph with other features or more classes.
-pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+pub fn predict_with(weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
     let description: Description = read_description(weights, description)?;
     let mut nodes = data::load_for_prediction(data)?;
     let NodeShape { features, classes } = description.shape;
@@ -273,7 +273,7 @@ pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Pre
     if found < features {
         nodes.features = Arc::new(nodes.features.widened(features)?);
     }
-    with_model(&description.model.name.clone(), Predict { weights, description, nodes })
+    with_model(&description.model.name.clone(), Predict { weights, description, nodes, device })
 }
 
 fn kind(own_features: bool) -> &'static str {
@@ -284,6 +284,7 @@ struct Predict<'a> {
     weights: &'a Path,
     description: Description,
     nodes: Nodes,
+    device: &'a Device,
 }
 
 impl WithModel for Predict<'_> {
@@ -291,7 +292,7 @@ impl WithModel for Predict<'_> {
 
     fn run<M: NodeModel>(self) -> Result<Predictions> {
         let Description { model: config, shape, .. } = &self.description;
-        let model = read_weights(self.weights, M::build(config, shape, 0, &Device::flex())?)?.valid();
+        let model = read_weights(self.weights, M::build(config, shape, 0, self.device)?)?.valid();
         let logits = logits(&model, &inputs::<M>(config, &self.nodes)?)?;
         Predictions::from_logits(logits, shape.classes, self.nodes.labels)
     }

@@ -123,7 +123,7 @@ impl StabilityData {
         let mut output =
             training::run(&NetTask { dataset: &self.dataset, flip: None }, config, smoothing()?, control)?;
         let queries = self.queries();
-        let device = Device::flex();
+        let device = config.device()?;
         let probs = |flip: Option<Flip>| -> Result<Vec<f64>> {
             let inner = Control { folder: None, resume: false, stop: control.stop, observer: &Unobserved };
             let task = NetTask { dataset: &self.dataset, flip };
@@ -250,6 +250,10 @@ impl Prepared for StabilityData {
         Smoothing::new(config, n_classes)?;
         if config.model.name == "mlp" {
             return Ok(());
+        }
+        if config.device()? != Device::flex() {
+            let problem = format!("{} is computed on the CPU; leave this out", config.model.name);
+            return Err(Error::config("device", &config.device, problem));
         }
         let refuse = |key: &str, got: &str| {
             let problem = format!(

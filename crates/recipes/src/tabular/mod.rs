@@ -14,6 +14,8 @@ pub mod train;
 
 use std::path::Path;
 
+use burn::tensor::Device;
+
 use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::Result;
@@ -51,8 +53,8 @@ impl Recipe for TabularRecipe {
         Ok(Box::new(data::load(&config.data)?))
     }
 
-    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-        train::predict_with(weights, description, data)
+    fn predict(&self, weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
+        train::predict_with(weights, description, data, device)
     }
 
     fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {

@@ -108,12 +108,11 @@ impl Prepared for Tabular {
 ///
 /// # Errors
 /// A table without the model's columns or with other classes.
-pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+pub fn predict_with(weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
     let Description { model, target, classes, encoder } = read_description(weights, description)?;
     let (features, labels) = data::load_for_prediction(data, &encoder, &target, &classes)?;
-    let device = Device::flex();
     let widths = Description::widths(&model, encoder.width(), classes.len());
-    let model = read_weights(weights, Mlp::new(&widths, 0, &device))?;
+    let model = read_weights(weights, Mlp::new(&widths, 0, device))?;
     let rows: Vec<usize> = (0..features.n_rows()).collect();
-    Predictions::from_logits(features.logits(&model, &rows, &device)?, classes.len(), labels)
+    Predictions::from_logits(features.logits(&model, &rows, device)?, classes.len(), labels)
 }

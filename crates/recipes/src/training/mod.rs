@@ -2,7 +2,7 @@
 //!
 //! The order of rows in epoch e comes from the stream (seed, "shuffle", e), so a resumed run needs no
 //! generator state: the position is enough. A run killed at any moment and resumed ends with the same
-//! bits as one that never stopped, on the same build and number of threads.
+//! bits as one that never stopped, on the same build and number of threads, where the device is the CPU.
 
 mod checkpoint;
 pub mod curves;
@@ -265,7 +265,7 @@ pub fn train<T: Task>(
     let loss = config.make_loss()?;
     let loss = LossModule::from_shared(Arc::from(loss));
     let clock = Instant::now();
-    let device = Device::flex().autodiff();
+    let device = config.device()?.autodiff();
     let n_train = task.n_train();
     let batch_size = config.training.batch_size.min(n_train);
     let steps_per_epoch = n_train.div_ceil(batch_size);
@@ -420,7 +420,7 @@ pub fn run<T: Task>(
     control: &Control<'_>,
 ) -> Result<RunOutput> {
     let trained = train(task, config, smoothing, control)?;
-    let device = Device::flex();
+    let device = config.device()?;
     let model = trained.model.valid();
     let validation = task.predict_validation(&model, &device)?;
     let test = task.predict_test(&model, &device)?;

@@ -25,6 +25,8 @@ pub mod train;
 
 use std::path::Path;
 
+use burn::tensor::Device;
+
 use crate::comparison::FinishedRun;
 use crate::config::Config;
 use crate::error::Result;
@@ -56,8 +58,8 @@ impl Recipe for Vision {
         Ok(Box::new(train::PreparedVision::new(&config.data)?))
     }
 
-    fn predict(&self, weights: &Path, description: &str, data: &str) -> Result<Predictions> {
-        predict::predict_with(weights, description, data)
+    fn predict(&self, weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
+        predict::predict_with(weights, description, data, device)
     }
 
     fn conclude(&self, runs: &[FinishedRun]) -> Conclusion {

@@ -128,7 +128,7 @@ pub(super) fn with_model<A: WithModel>(name: &str, action: A) -> Result<A::Outpu
 ///
 /// # Errors
 /// Data of another shape or with other classes.
-pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Predictions> {
+pub fn predict_with(weights: &Path, description: &str, data: &str, device: &Device) -> Result<Predictions> {
     let description: Description = read_description(weights, description)?;
     let images = data::load_for_prediction(data)?;
     if images.shape != description.shape.input {
@@ -139,7 +139,7 @@ pub fn predict_with(weights: &Path, description: &str, data: &str) -> Result<Pre
         return Err(Error::format(data, problem));
     }
     let rows: Vec<usize> = (0..images.len()).collect();
-    let action = RunLogits { weights, description: &description, parts: &[(&images, &rows)] };
+    let action = RunLogits { weights, description: &description, parts: &[(&images, &rows)], device };
     let mut logits = with_model(&description.model.name, action)?;
     Predictions::from_logits(
         logits.pop().unwrap_or_default(),
@@ -153,15 +153,15 @@ pub(super) struct RunLogits<'a> {
     pub(super) weights: &'a Path,
     pub(super) description: &'a Description,
     pub(super) parts: &'a [(&'a Images, &'a [usize])],
+    pub(super) device: &'a Device,
 }
 
 impl WithModel for RunLogits<'_> {
     type Output = Vec<Vec<f32>>;
 
     fn run<M: ImageModel>(self) -> Result<Vec<Vec<f32>>> {
-        let device = Device::flex();
-        let model: M = self.description.load(self.weights, &device)?;
+        let model: M = self.description.load(self.weights, self.device)?;
         let tables = self.description.normalisation.tables();
-        self.parts.iter().map(|(images, rows)| logits(&model, images, rows, &tables, &device)).collect()
+        self.parts.iter().map(|(images, rows)| logits(&model, images, rows, &tables, self.device)).collect()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use burn::tensor::Device;
 use candor::Convention;
 use candor::metrics::Scorer;
 
@@ -46,7 +47,7 @@ impl Teacher {
         Ok(sum / labels.len() as f64 * k / (k - 1.0))
     }
 
-    fn load(run: &Path, split: &Split, data: &DataConfig) -> Result<Self> {
+    fn load(run: &Path, split: &Split, data: &DataConfig, device: &Device) -> Result<Self> {
         let key = "distillation.teacher";
         let refuse = |problem: &str| Err(Error::config(key, run.display(), problem));
         let Some(config) = RunFolder::config(run)? else {
@@ -73,7 +74,7 @@ impl Teacher {
         check_split(run, &config.data, data)?;
         let test_images = split.test_images.as_ref().unwrap_or(&split.images);
         let parts = [(&split.images, &split.train[..]), (test_images, &split.test[..])];
-        let action = RunLogits { weights: &weights, description: &description, parts: &parts };
+        let action = RunLogits { weights: &weights, description: &description, parts: &parts, device };
         let mut logits = with_model(&description.model.name, action)?;
         let (test, train) = (logits.pop().unwrap_or_default(), logits.pop().unwrap_or_default());
         let labels = split.test.iter().map(|&row| test_images.labels[row]).collect();
@@ -131,7 +132,7 @@ impl Teachers {
         if let Some(teacher) = known.get(name) {
             return Ok(Some(Arc::clone(teacher)));
         }
-        let teacher = Arc::new(Teacher::load(Path::new(name), split, &config.data)?);
+        let teacher = Arc::new(Teacher::load(Path::new(name), split, &config.data, &config.device()?)?);
         known.insert(name.clone(), Arc::clone(&teacher));
         Ok(Some(teacher))
     }

@@ -1,11 +1,11 @@
 //! Burn's Adam with its update in one pass; its state, and so its part of a checkpoint, is Burn's own.
 
 use burn::optim::decay::WeightDecay;
-use burn::optim::{AdamState, AdaptiveMomentumState, LearningRate, Optimizer};
+use burn::optim::{AdamConfig, AdamState, AdaptiveMomentumState, LearningRate, Optimizer};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use candor::kernels::adam::AdamStep;
 
-/// Adam for single precision on the CPU.
+/// Adam for single precision: in one pass on the CPU, by Burn's operations on other devices.
 #[derive(Clone)]
 pub(super) struct Adam {
     pub beta1: f32,
@@ -29,6 +29,11 @@ impl Optimizer for Adam {
             Some(decay) => decay.transform(gradient, tensor.clone()),
             None => gradient,
         };
+        if device != Device::flex() {
+            let burn =
+                AdamConfig::new().with_beta_1(self.beta1).with_beta_2(self.beta2).with_epsilon(self.epsilon);
+            return burn.build().step(rate, tensor, gradient, state);
+        }
         let (time, first, second) = match state {
             Some(AdamState { momentum }) => (momentum.time, momentum.moment_1, momentum.moment_2),
             None => (0, gradient.zeros_like(), gradient.zeros_like()),
