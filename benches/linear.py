@@ -32,9 +32,13 @@ def script(*arguments):
     return [sys.executable, ROOT / "benches/peers/linear.py", *arguments]
 
 
-def megabytes(command):
+def megabytes(command, threads):
     """The peak that a process of its own prints."""
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e6
+    count = str(threads)
+    variables = {"RAYON_NUM_THREADS": count, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+    environment = {**os.environ, **variables}
+    found = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return int(found.stdout) / 1e6
 
 
 def compare(name, threads, rounds, budgets):
@@ -42,8 +46,8 @@ def compare(name, threads, rounds, budgets):
     shape = [str(n), str(d), str(k)]
     gradients = 4 * (n * d + d * k) / 1e6
     bytes_of = {budget: n * k * 4 * budget // 100 for budget in budgets}
-    peaks = {f"{budget} %": megabytes([ours(), "peak", *shape, str(bytes_of[budget])]) for budget in budgets}
-    peaks.update({peer: megabytes(script("peak", *shape, peer)) for peer in PEERS})
+    peaks = {f"{budget} %": megabytes([ours(), "peak", *shape, str(bytes_of[budget])], threads) for budget in budgets}
+    peaks.update({peer: megabytes(script("peak", *shape, peer), threads) for peer in PEERS})
 
     candor = Side([ours()], threads)
     candor.ask("prepare " + " ".join(shape))

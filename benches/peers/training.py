@@ -1,12 +1,13 @@
 """Trains a model of `candor train vision` with PyTorch, on IDX files of the MNIST family.
 
-Prints one JSON line: CPU seconds of the whole process and of an epoch, and the figures of the test part.
+Prints a JSON line for each training, one after the other over strengths and seeds: CPU seconds of the process so
+far and of an epoch, and the figures of the test part.
 The setting is Candor's: Adam 1e-3, batches of 128, the last 5,000 training rows held out and judged after
 each epoch, PyTorch's own initial weights. The images lie in memory as floats; a batch is one gather, which
 is cheaper than a DataLoader.
 
-    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--train-size 55000] [--smoothing 0]
-        [--seed 0] [--threads 1]
+    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--train-size 55000] [--smoothing 0 ...]
+        [--seed 0] [--seeds 1] [--threads 1]
 """
 
 import argparse
@@ -93,12 +94,12 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--train-size", type=int, help="train on that many rows, drawn once; all by default")
-    parser.add_argument("--smoothing", type=float, default=0.0)
+    parser.add_argument("--smoothing", type=float, nargs="+", default=[0.0])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each strength, with successive seeds")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
 
     images, labels = read_part(args.data, "train")
     test_images, test_labels = read_part(args.data, "t10k")
@@ -106,7 +107,27 @@ def main() -> None:
     mean, sd = images[:n_train].mean(dtype=np.float64), images[:n_train].std(dtype=np.float64)
     images = torch.from_numpy(((images - mean) / sd).astype(np.float32))
     test_images = torch.from_numpy(((test_images - mean) / sd).astype(np.float32))
+    for smoothing in args.smoothing:
+        for seed in range(args.seed, args.seed + args.seeds):
+            model, seconds = train(args, images, labels, smoothing, seed)
+            result = {
+                "torch": torch.__version__,
+                "model": args.model,
+                "threads": args.threads,
+                "epochs": args.epochs,
+                "smoothing": smoothing,
+                "seed": seed,
+                "cpu_seconds_per_epoch": round(seconds / args.epochs, 3),
+                "cpu_seconds": round(time.process_time(), 3),
+            }
+            test = figures(predict(model, test_images), test_labels)
+            print(json.dumps(result | {name: round(value, 4) for name, value in test.items()}))
 
+
+def train(args, images, labels, smoothing: float, seed: int) -> tuple[nn.Module, float]:
+    """A model, and the CPU seconds of its epochs with their evaluation."""
+    torch.manual_seed(seed)
+    n_train = len(images) - HELD_OUT
     train_rows = torch.randperm(n_train)[: args.train_size]
     model = MODELS[args.model]()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -114,28 +135,12 @@ def main() -> None:
     for _ in range(args.epochs):
         model.train()
         for rows in train_rows[torch.randperm(len(train_rows))].split(128):
-            loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=args.smoothing)
+            loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         figures(predict(model, images[n_train:]), labels[n_train:])
-    training = time.process_time() - before
-    test = figures(predict(model, test_images), test_labels)
-    print(
-        json.dumps(
-            {
-                "torch": torch.__version__,
-                "model": args.model,
-                "threads": args.threads,
-                "epochs": args.epochs,
-                "smoothing": args.smoothing,
-                "seed": args.seed,
-                "cpu_seconds_per_epoch": round(training / args.epochs, 3),
-                "cpu_seconds": round(time.process_time(), 3),
-                **{name: round(value, 4) for name, value in test.items()},
-            }
-        )
-    )
+    return model, time.process_time() - before
 
 
 if __name__ == "__main__":

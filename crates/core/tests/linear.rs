@@ -239,7 +239,7 @@ fn every_option_is_that_of_the_loss_on_all_logits_at_once() {
     }
 }
 
-/// A budget of 512 classes of all rows, which hold fewer than 48 rows of all classes, against all logits at once.
+/// A budget of 512 classes of all rows, which are fewer rows of all classes, against all logits at once.
 fn few_classes_at_a_time<T: Scalar>(tolerance: f64) {
     let (n, k) = (60, 1300);
     let mut problem = Problem::<T>::random(n, 5, k, 8);

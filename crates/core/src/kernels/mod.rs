@@ -7,6 +7,7 @@ pub mod allocator;
 pub mod convolution;
 pub(crate) mod exp_f32;
 pub mod isa;
+pub(crate) mod masses;
 pub mod math;
 #[doc(hidden)]
 pub mod matmul;

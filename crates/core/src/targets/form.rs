@@ -2,13 +2,19 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::row::{RowBackground, RowExplicit, RowTarget};
 use super::{Background, BinaryRow, BinaryTargets, DenseRows, Explicit};
-use crate::batch::{Labels, Storage};
+use crate::batch::Labels;
 use crate::error::{Error, Result, check_range};
+use crate::kernels::masses::sum_of_masses;
 
 /// Largest accepted |sum - 1| of a row of [`Targets::distribution`].
 pub const TARGET_TOLERANCE: f64 = 1e-4;
+
+/// Masses that a thread checks at least.
+const CHECKED_TOGETHER: usize = 1 << 15;
 
 /// The strength α of a batch: one for all rows, or one a row.
 #[derive(Debug, Clone)]
@@ -74,17 +80,25 @@ impl<'a> Targets<'a> {
             return Err(Error::RaggedRows { what: "targets", len: rows.len(), n_classes });
         }
         let n_rows = rows.len() / n_classes;
-        for row in 0..n_rows {
-            let (from, to) = (row * n_classes, (row + 1) * n_classes);
-            let passes = match rows {
-                DenseRows::F32(rows) => passes(&rows[from..to], normalised),
-                DenseRows::F64(rows) => passes(&rows[from..to], normalised),
-            };
-            if !passes {
-                let values = (from..to).map(|at| rows.get(at));
-                check_masses(row, values.enumerate(), normalised)?;
-            }
-        }
+        let wrong = (0..n_rows)
+            .into_par_iter()
+            .with_min_len(CHECKED_TOGETHER.div_ceil(n_classes))
+            .map(|row| {
+                let (from, to) = (row * n_classes, (row + 1) * n_classes);
+                let passes = match rows {
+                    DenseRows::F32(rows) => {
+                        sum_of_masses(&rows[from..to]).is_some_and(|sum| sum_passes(sum, normalised))
+                    }
+                    DenseRows::F64(rows) => passes(&rows[from..to], normalised),
+                };
+                if passes {
+                    Ok(())
+                } else {
+                    check_masses(row, (from..to).map(|at| rows.get(at)).enumerate(), normalised)
+                }
+            })
+            .find_first(Result::is_err);
+        wrong.unwrap_or(Ok(()))?;
         Ok(Self::hard(n_rows, n_classes, Explicit::Dense(rows), normalised))
     }
 
@@ -396,14 +410,18 @@ impl<'a> LabelRows<'a> {
     }
 }
 
+/// Whether a sum is finite, and 1 for sure where it has to be: to half the tolerance, for it may be rounded.
+fn sum_passes(sum: f64, normalised: bool) -> bool {
+    sum.is_finite() && (!normalised || (sum - 1.0).abs() <= 0.5 * TARGET_TOLERANCE)
+}
+
 /// Whether a row passes for sure, in independent sums, which cost a fraction of one sum in order.
 ///
 /// [`check_masses`] has the last word on the others and names what is wrong.
-fn passes<T: Storage>(values: &[T], normalised: bool) -> bool {
+fn passes(values: &[f64], normalised: bool) -> bool {
     const LANES: usize = 16;
     let (mut sums, mut least) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-    let mut add = |lane: usize, value: T| {
-        let value = value.to_f64();
+    let mut add = |lane: usize, value: f64| {
         sums[lane] += value;
         least[lane] = if value < least[lane] { value } else { least[lane] };
     };
@@ -413,9 +431,7 @@ fn passes<T: Storage>(values: &[T], normalised: bool) -> bool {
         chunk.iter().enumerate().for_each(|(lane, value)| add(lane, *value));
     }
     // NaN and infinity stay in a sum, and nothing is negative where every lane's least is 0.
-    let sum: f64 = sums.iter().sum();
-    let off = if normalised { (sum - 1.0).abs() > 0.5 * TARGET_TOLERANCE } else { false };
-    sum.is_finite() && !off && least.iter().all(|value| *value == 0.0)
+    sum_passes(sums.iter().sum(), normalised) && least.iter().all(|value| *value == 0.0)
 }
 
 /// Checks the masses of one row.

@@ -20,7 +20,7 @@ use crate::targets::{Convention, RowBackground, Targets};
 /// Columns of a piece of the logits and of the weight's gradient.
 const PIECE: usize = 512;
 /// From so many rows a chunk on, chunks of rows are as fast.
-const ENOUGH_ROWS: usize = 48;
+const ENOUGH_ROWS: usize = 96;
 
 /// One call, checked.
 pub(super) struct ByClasses<'a, T> {

@@ -1,0 +1,66 @@
+//! Whether a row of masses is in order, and its sum: what is asked of every dense target.
+
+use super::isa::{Isa, VectorBody, run_vectors};
+use super::vector::{LANES, Vector, lanes_of};
+
+/// Vectors summed in single precision before the sums move to double precision.
+const BLOCK: usize = 16;
+
+/// The sum of masses, to 1e-6 of it; `None` if one is negative (-0.0 too), infinite or NaN.
+pub(crate) fn sum_of_masses(masses: &[f32]) -> Option<f64> {
+    // SAFETY: the instruction set in use is available.
+    unsafe { run_vectors(Isa::current(), Sum(masses)) }
+}
+
+struct Sum<'a>(&'a [f32]);
+
+impl VectorBody for Sum<'_> {
+    type Output = Option<f64>;
+
+    /// # Safety
+    /// The CPU must have the instruction set of `V`.
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) -> Self::Output {
+        // SAFETY: passed on to the caller.
+        let zero = unsafe { V::new(0.0) };
+        let (steps, rest) = self.0.as_chunks::<LANES>();
+        let mut parts = [0.0; 8];
+        // Signs and infinities are the largest bits.
+        let mut most = zero;
+        for block in steps.chunks(BLOCK) {
+            let mut sum = zero;
+            for step in block {
+                let masses = zero.load(step);
+                sum = sum.plus(masses);
+                most = most.larger_bits(masses);
+            }
+            sum.fold_into(&mut parts);
+        }
+        let ordinary = |mass: f32| mass.to_bits() < f32::INFINITY.to_bits();
+        let rest_sum: f64 = rest.iter().map(|mass| f64::from(*mass)).sum();
+        let all = lanes_of(most).into_iter().chain(rest.iter().copied()).all(ordinary);
+        all.then(|| parts.iter().sum::<f64>() + rest_sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_that_of_double_precision_and_nothing_strange_passes() {
+        for len in (0..70_usize).chain([1000, 4099]) {
+            let masses: Vec<f32> = (0..len).map(|i| ((i * 7919) % 101) as f32 / 101.0).collect();
+            let want: f64 = masses.iter().map(|mass| f64::from(*mass)).sum();
+            let got = sum_of_masses(&masses).expect("ordinary masses");
+            assert!((got - want).abs() <= 1e-6 * want, "{len}: {got}, want {want}");
+            for bad in [-1e-45, -0.0, f32::NEG_INFINITY, f32::INFINITY, f32::NAN, -f32::NAN] {
+                for at in [0, len / 2, len.saturating_sub(1)].into_iter().filter(|at| *at < len) {
+                    let mut masses = masses.clone();
+                    masses[at] = bad;
+                    assert_eq!(sum_of_masses(&masses), None, "{bad} at {at} of {len}");
+                }
+            }
+        }
+    }
+}
