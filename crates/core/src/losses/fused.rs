@@ -205,14 +205,16 @@ impl<'a> Fused<'a> {
         }
     }
 
-    /// Labels over one background and of one strength: rows differ by their labels and scales alone.
+    /// Labels over one background: rows differ by their labels and scales alone, and by their strengths if they have
+    /// one each. `common` is the job of one of them.
     fn of_labels<'j, T: FusedStorage>(
         &'j self,
         context: &Context<'j>,
         run: Run<'_, T>,
         (rows, common): (LabelRows<'j>, &Job<'j>),
     ) -> Result<()> {
-        let jobs = LaneJobs::of_labels(context.n_classes, self.kind, common);
+        let (k, one_strength) = (context.n_classes, rows.alike().is_some());
+        let jobs = LaneJobs::of_labels(k, self.kind, common);
         Tiles::with(|tiles| {
             self.in_lanes(context, run, (tiles, jobs), |jobs, row| {
                 let Some((label, target)) = rows.row(row) else {
@@ -220,7 +222,13 @@ impl<'a> Fused<'a> {
                     return None;
                 };
                 let (weight, scale) = context.weight_and_scale(row, &target);
-                jobs.push_label(label, scale);
+                match one_strength {
+                    true => jobs.push_label(label, scale),
+                    false => match self.job(row, k, &target, scale) {
+                        Some(job) => jobs.push_strength(label, &job),
+                        None => jobs.skip_label(),
+                    },
+                }
                 Some((weight, scale))
             })
         })
@@ -264,7 +272,7 @@ impl<T: FusedStorage> Kernel<T> for Fused<'_> {
         let Some(rows) = context.targets.label_rows() else {
             return self.of_targets(context, run, |row| context.targets.row(row));
         };
-        match rows.alike().and_then(|target| self.job(0, context.n_classes, &target, 0.0)) {
+        match self.job(0, context.n_classes, &rows.any(), 0.0) {
             Some(common) => self.of_labels(context, run, (rows, &common)),
             None => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
         }

@@ -233,8 +233,11 @@ pub(super) fn mean_denominator(
         return Ok(counted as f64);
     }
     let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
-    let sum: f64 =
-        (0..targets.n_rows()).filter_map(|row| targets.row(row).map(|target| weights.of(row, &target))).sum();
+    let rows = 0..targets.n_rows();
+    let sum: f64 = match targets.label_rows() {
+        Some(labels) => rows.filter_map(|row| Some(weights.of(row, &labels.row(row)?.1))).sum(),
+        None => rows.filter_map(|row| Some(weights.of(row, &targets.row(row)?))).sum(),
+    };
     if sum != 0.0 {
         // Beyond these, the sum or its inverse is infinite and the mean would be NaN.
         check_range("the sum of the weights", sum, f64::MIN_POSITIVE, f64::MAX)?;

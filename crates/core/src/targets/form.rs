@@ -399,14 +399,14 @@ impl<'a> LabelRows<'a> {
         Some((label, RowTarget { explicit, smoothing, background: self.background }))
     }
 
-    /// A row with any label, if all rows have one strength: they differ by their labels alone.
+    /// A row with any label, and with the strength of all rows if they have one: 0 if not.
+    pub(crate) fn any(&self) -> RowTarget<'a> {
+        RowTarget { explicit: RowExplicit::Label(0), smoothing: self.smoothing, background: self.background }
+    }
+
+    /// [`any`](Self::any), if all rows have one strength: they differ by their labels alone.
     pub(crate) fn alike(&self) -> Option<RowTarget<'a>> {
-        let any = RowExplicit::Label(0);
-        self.per_row.is_none().then_some(RowTarget {
-            explicit: any,
-            smoothing: self.smoothing,
-            background: self.background,
-        })
+        self.per_row.is_none().then(|| self.any())
     }
 }
 

@@ -72,6 +72,18 @@ impl<'a> LaneJobs<'a> {
         self.fit &= label < self.n_classes;
     }
 
+    /// [`push_label`](Self::push_label) with the strength's terms of this job in place of the common ones.
+    #[inline(always)]
+    pub(crate) fn push_strength(&mut self, label: usize, job: &Job<'a>) {
+        let l = self.count;
+        if l < ROWS {
+            self.pair_factors[l] = job.pair_factor;
+            self.uniform[l] = job.uniform;
+            self.background_factors[l] = job.background_factor;
+        }
+        self.push_label(label, f64::from(job.scale));
+    }
+
     /// Leaves the next lane, whose terms are the common ones, without a job.
     #[inline(always)]
     pub(crate) fn skip_label(&mut self) {
