@@ -23,7 +23,11 @@ const ANYWHERE: &[&str] = &["error", "parameters", "registry", "random", "statis
 const UPHILL: &[(&str, &str, &str)] = &[
     ("batch/scalar.rs", "losses", "the sealed trait dispatches a loss to its precision"),
     ("batch/scalar.rs", "targets", "the sealed trait wraps target rows of its type"),
-    ("targets/form.rs", "kernels", "every dense mass is checked, by vectors, and their code stands in kernels"),
+    (
+        "targets/form.rs",
+        "kernels",
+        "every dense mass is checked, by vectors, and their code stands in kernels",
+    ),
 ];
 
 /// What each crate may depend on within the workspace.
