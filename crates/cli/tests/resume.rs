@@ -23,39 +23,51 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Kills a training `wanted` times at moments spread over it, and compares what it leaves with one left alone.
+///
+/// How long the training takes is known from the one left alone, and may be much less a minute later; where one
+/// comes to its end between two kills it is compared, and the next is killed sooner.
 pub fn killed_and_resumed(settings: &str, wanted: u32) {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let whole = folder.path().join("whole");
     let start = std::time::Instant::now();
     ok(&format!("{settings} --out {}", whole.display()));
-    let whole_run = start.elapsed();
+    let mut between = start.elapsed() * 2 / wanted;
     let mut kills = 0;
-    for attempt in 0..200_u32 {
-        let mut child = command(&format!("{settings} --resume --out {}", killed.display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Moments spread over a share of the run, so that all kills fit before it ends.
-        let share = f64::from(attempt).mul_add(0.618_033_988_75, 0.1).fract() * 2.0 / f64::from(wanted);
-        std::thread::sleep(Duration::from_secs_f64(whole_run.as_secs_f64() * share));
-        if child.try_wait().unwrap().is_some() {
-            break;
+    for training in 0..30 {
+        let killed = folder.path().join(format!("killed-{training}"));
+        let settings = format!("{settings} --resume --out {}", killed.display());
+        while kills < wanted {
+            let share = f64::from(kills).mul_add(0.618_033_988_75, 0.1).fract();
+            if !killed_after(&settings, between.mul_f64(share)) {
+                between /= 2;
+                break;
+            }
+            kills += 1;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        kills += 1;
+        if !killed.join("result.json").exists() {
+            ok(&settings);
+        }
+        for ((name, a), (_, b)) in results(&whole).iter().zip(results(&killed)) {
+            assert_eq!(*a, b, "{name} of training {training} differs after {kills} kills");
+        }
         if kills == wanted {
-            break;
+            return;
         }
     }
-    assert!(kills >= wanted / 2, "only {kills} kills hit the running training");
-    if !killed.join("result.json").exists() {
-        ok(&format!("{settings} --resume --out {}", killed.display()));
+    panic!("only {kills} kills hit one of thirty trainings");
+}
+
+/// Starts a training and kills it after a while; `false` if it came to its end before.
+fn killed_after(settings: &str, while_it_runs: Duration) -> bool {
+    let mut child = command(settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(while_it_runs);
+    if let Some(status) = child.try_wait().unwrap() {
+        assert!(status.success(), "{settings}: {status}");
+        return false;
     }
-    for ((name, a), (_, b)) in results(&whole).iter().zip(results(&killed)) {
-        assert_eq!(*a, b, "{name} differs after {kills} kills");
-    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
 }
 
 #[test]
