@@ -6,8 +6,8 @@ reading and the last evaluation cancel.
 
     cargo build --release
     python3 -m pip install -r benches/peers/requirements.txt
-    python3 benches/training.py DATA [--model mlp|lenet] [--program target/release/candor] [--runs 3] [--epochs 16]
-        [--train-size 55000]
+    python3 benches/training.py DATA [--model mlp|lenet|vit] [--program target/release/candor] [--runs 3]
+        [--epochs 16] [--batch-size 128] [--train-size 55000]
 """
 
 import argparse
@@ -20,6 +20,9 @@ import tempfile
 from pathlib import Path
 
 PEER = Path(__file__).parent / "peers" / "training.py"
+
+# What makes a model that of the peer.
+MODELS = {"mlp": [], "lenet": [], "vit": ["--hidden", "256", "--depth", "2"]}
 
 
 def run(command: list[str]) -> tuple[float, str]:
@@ -38,7 +41,8 @@ def candor(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dic
     with tempfile.TemporaryDirectory() as folder:
         command = [args.program, "train", "vision", "--data", args.data, "--model", args.model]
         command += ["--validation", "last:5000", "--train-size", str(args.train_size)]
-        command += ["--batch-size", "128", "--epochs", str(epochs), "--seed", str(seed)]
+        command += MODELS[args.model]
+        command += ["--batch-size", str(args.batch_size), "--epochs", str(epochs), "--seed", str(seed)]
         command += ["--threads", "1", "--quiet", "--json", "--out", f"{folder}/run"]
         seconds, output = run(command)
     metrics = json.loads(output)["figures"]["test"]["metrics"]
@@ -46,7 +50,8 @@ def candor(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dic
 
 
 def peer(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dict[str, float]]:
-    command = [sys.executable, str(PEER), args.data, "--model", args.model, "--train-size", str(args.train_size)]
+    command = [sys.executable, str(PEER), args.data, "--model", args.model]
+    command += ["--train-size", str(args.train_size), "--batch-size", str(args.batch_size)]
     seconds, output = run([*command, "--epochs", str(epochs), "--seed", str(seed)])
     result = json.loads(output)
     return seconds, {name: result[name] for name in ("accuracy", "nll", "brier", "ece")}
@@ -55,10 +60,11 @@ def peer(args: argparse.Namespace, epochs: int, seed: int) -> tuple[float, dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
-    parser.add_argument("--model", choices=["mlp", "lenet"], default="mlp")
+    parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--program", default="target/release/candor")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--train-size", type=int, default=55_000)
     args = parser.parse_args()
     sides = {"candor": candor, "pytorch": peer}

@@ -2,12 +2,12 @@
 
 Prints a JSON line for each training, one after the other over strengths and seeds: CPU seconds of the process so
 far and of an epoch, and the figures of the test part.
-The setting is Candor's: Adam 1e-3, batches of 128, the last 5,000 training rows held out and judged after
+The setting is Candor's: Adam 1e-3, the last 5,000 training rows held out and judged after
 each epoch, PyTorch's own initial weights. The images lie in memory as floats; a batch is one gather, which
 is cheaper than a DataLoader.
 
-    python3 benches/peers/training.py DATA [--model mlp|lenet] [--epochs 5] [--train-size 55000] [--smoothing 0 ...]
-        [--seed 0] [--seeds 1] [--threads 1]
+    python3 benches/peers/training.py DATA [--model mlp|lenet|vit] [--epochs 5] [--batch-size 128] [--train-size 55000]
+        [--smoothing 0 ...] [--seed 0] [--seeds 1] [--threads 1]
 """
 
 import argparse
@@ -78,7 +78,34 @@ def lenet() -> nn.Module:
     )
 
 
-MODELS = {"mlp": mlp, "lenet": lenet}
+class Vit(nn.Module):
+    """Patches of 4x4, two encoder blocks of width 256 with four heads, their mean: 256-wide tokens to 10 classes."""
+
+    WIDTH, BLOCKS, HEADS, PATCH = 256, 2, 4, 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = self.WIDTH
+        self.patches = nn.Linear(self.PATCH**2, width)
+        self.positions = nn.Parameter(0.02 * torch.randn((28 // self.PATCH) ** 2, width))
+        block = {"dim_feedforward": 4 * width, "dropout": 0.0, "activation": "gelu"}
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, self.HEADS, **block, batch_first=True, norm_first=True)
+            for _ in range(self.BLOCKS)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        side = 28 // self.PATCH
+        patches = images.view(-1, side, self.PATCH, side, self.PATCH).transpose(2, 3).flatten(3).flatten(1, 2)
+        tokens = self.patches(patches) + self.positions
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(self.norm(tokens).mean(dim=1))
+
+
+MODELS = {"mlp": mlp, "lenet": lenet, "vit": Vit}
 
 
 def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -93,6 +120,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", choices=MODELS, default="mlp")
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--train-size", type=int, help="train on that many rows, drawn once; all by default")
     parser.add_argument("--smoothing", type=float, nargs="+", default=[0.0])
     parser.add_argument("--seed", type=int, default=0)
@@ -134,7 +162,7 @@ def train(args, images, labels, smoothing: float, seed: int) -> tuple[nn.Module,
     before = time.process_time()
     for _ in range(args.epochs):
         model.train()
-        for rows in train_rows[torch.randperm(len(train_rows))].split(128):
+        for rows in train_rows[torch.randperm(len(train_rows))].split(args.batch_size):
             loss = F.cross_entropy(model(images[rows]), labels[rows], label_smoothing=smoothing)
             optimizer.zero_grad()
             loss.backward()

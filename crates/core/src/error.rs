@@ -285,6 +285,11 @@ pub enum Error {
 /// A result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Two sizes that must agree.
+pub(crate) fn check_shape(what: &'static str, expected: usize, got: usize) -> Result<()> {
+    if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
+}
+
 /// Checks that a number lies in a closed range; NaN never does.
 pub(crate) fn check_range(argument: &'static str, got: f64, min: f64, max: f64) -> Result<()> {
     check_range_hint(argument, got, min, max, "")

@@ -4,13 +4,18 @@
 
 pub mod adam;
 pub mod allocator;
+pub mod attention;
 pub mod convolution;
+pub mod dense;
 pub(crate) mod exp_f32;
+mod gelu;
 pub mod isa;
+pub mod layer_norm;
 pub(crate) mod masses;
 pub mod math;
 #[doc(hidden)]
 pub mod matmul;
+pub mod real;
 pub mod softmax_cross_entropy;
 pub mod storage;
 pub(crate) mod vector;

@@ -60,6 +60,9 @@ pub trait Vector: Copy {
     /// `self * other`
     fn times(self, other: Self) -> Self;
 
+    /// `self / divisor`
+    fn over(self, divisor: Self) -> Self;
+
     /// `self * factor + addend`, rounded once where [`FMA`](Self::FMA) says so.
     fn times_plus(self, factor: Self, addend: Self) -> Self;
 
@@ -133,7 +136,7 @@ mod tests {
             let mut bits = Vec::new();
             let mut keep = |v: V| bits.extend(lanes_of(v).map(|x| u64::from(x.to_bits())));
             keep(proof.splat(1.5));
-            for vector in [a.plus(b), a.minus(b), a.times(b), a.at_least(b), b.at_least(a)] {
+            for vector in [a.plus(b), a.minus(b), a.times(b), a.over(b), a.at_least(b), b.at_least(a)] {
                 keep(vector);
             }
             for vector in [a.to_exponent(), a.larger_signed(b), a.larger_bits(b), a.smaller_bits(b)] {

@@ -55,45 +55,9 @@ pub fn normal_quantile(p: f64) -> f64 {
     x - u / (1.0 + x * u / 2.0)
 }
 
-/// Distribution function of the standard normal, through the regularised incomplete gamma function.
+/// Distribution function of the standard normal; both tails to all digits.
 pub fn normal_cdf(x: f64) -> f64 {
-    let half = 0.5 * incomplete_gamma_half(x * x / 2.0);
-    if x >= 0.0 { 0.5 + half } else { 0.5 - half }
-}
-
-/// P(1/2, x): the series for small x, the continued fraction (Lentz) for large.
-fn incomplete_gamma_half(x: f64) -> f64 {
-    let ln_gamma_half = std::f64::consts::PI.sqrt().ln();
-    if x <= 0.0 {
-        return 0.0;
-    }
-    let front = (-x + 0.5 * x.ln() - ln_gamma_half).exp();
-    if x < 1.5 {
-        let (mut term, mut sum, mut a) = (2.0, 2.0, 0.5);
-        while term > sum * 1e-17 {
-            a += 1.0;
-            term *= x / a;
-            sum += term;
-        }
-        front * sum
-    } else {
-        let mut b = x + 0.5;
-        let mut c = f64::MAX;
-        let mut d = 1.0 / b;
-        let mut h = d;
-        for i in 1..500 {
-            let an = -f64::from(i) * (f64::from(i) - 0.5);
-            b += 2.0;
-            d = 1.0 / (an * d + b);
-            c = b + an / c;
-            let delta = d * c;
-            h *= delta;
-            if (delta - 1.0).abs() < 1e-16 {
-                break;
-            }
-        }
-        1.0 - front * h
-    }
+    0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
 }
 
 /// Distribution function of Student's t with `df` degrees of freedom.

@@ -123,7 +123,14 @@ pub const ALL: &[Key] = &[
     key("data.categorical", Kind::Text, false, "Columns of a table whose numbers are names: a,b,c"),
     key("model.name", Kind::Text, true, "Model"),
     key("model.hidden", Kind::Integers, false, "Widths of the hidden layers, such as 128 or 512,512"),
-    key("model.depth", Kind::Integer, true, "Layers of resnet: 8, 14, 20, 32, …"),
+    key(
+        "model.depth",
+        Kind::Integer,
+        true,
+        "Layers of resnet, 8, 14, 20, 32, …, 20 if unset; blocks of vit, 4",
+    ),
+    key("model.heads", Kind::Integer, true, "Heads of attention of vit, 4 if unset"),
+    key("model.patch", Kind::Integer, true, "Side of the patches of vit in pixels, 4 if unset"),
     key("model.dropout", Kind::Float, true, "Share of inputs and hidden units dropped in training (graph)"),
     key(
         "model.propagation",
@@ -222,6 +229,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("data.drop", &["tabular", "stability"]),
     ("data.categorical", &["tabular", "stability"]),
     ("model.depth", &["vision"]),
+    ("model.heads", &["vision"]),
+    ("model.patch", &["vision"]),
     ("model.dropout", &["graph"]),
     ("model.propagation", &["graph"]),
     ("model.beta", &["graph"]),
@@ -269,6 +278,9 @@ mod tests {
     #[test]
     fn every_key_is_a_field_and_every_field_a_key() {
         let mut config = crate::Config::default();
+        config.model.depth = Some(1);
+        config.model.heads = Some(1);
+        config.model.patch = Some(1);
         config.model.dropout = Some(0.0);
         config.model.propagation = Some(candor::graph::Normalisation::Symmetric);
         config.model.beta = Some(0.0);

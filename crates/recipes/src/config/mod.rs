@@ -120,10 +120,17 @@ impl Default for DistillationConfig {
 pub struct ModelConfig {
     /// The model's name.
     pub name: String,
-    /// Widths of the hidden layers of `mlp`; the one of `lenet`.
+    /// Widths of the hidden layers of `mlp`; the one of `lenet`, and of the tokens of `vit`.
     pub hidden: Vec<usize>,
-    /// Layers of `resnet`: 6n+2.
-    pub depth: usize,
+    /// Layers of `resnet`, 6n+2, 20 if unset; blocks of `vit`, 4 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Heads of attention of `vit`, 4 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// Side of the patches of `vit` in pixels, 4 if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<usize>,
     /// Share of inputs and hidden units that a graph net drops in training, in [0, 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
@@ -357,7 +364,9 @@ impl Default for ModelConfig {
         Self {
             name: "mlp".to_owned(),
             hidden: vec![128],
-            depth: 20,
+            depth: None,
+            heads: None,
+            patch: None,
             dropout: None,
             propagation: None,
             beta: None,

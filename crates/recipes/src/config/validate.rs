@@ -38,7 +38,13 @@ impl Config {
         for width in &self.model.hidden {
             count("model.hidden", *width, 1)?;
         }
-        count("model.depth", self.model.depth, 1)?;
+        for (key, size) in [
+            ("model.depth", self.model.depth),
+            ("model.heads", self.model.heads),
+            ("model.patch", self.model.patch),
+        ] {
+            count(key, size.unwrap_or(1), 1)?;
+        }
         optional("model.dropout", self.model.dropout, 0.0, 1.0 - 1e-6)?;
         optional("model.beta", self.model.beta, 0.0, 1.0)?;
         optional("model.teleport", self.model.teleport, f64::MIN_POSITIVE, 1.0)?;

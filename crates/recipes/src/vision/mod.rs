@@ -1,4 +1,4 @@
-//! Image classification: embedded digits, files of the MNIST and CIFAR families, folders of pictures; three models.
+//! Image classification: embedded digits, files of the MNIST and CIFAR families, folders of pictures; four models.
 //!
 //! The flow is [`data`] (read, check, split) -> [`images`] (normalise) -> views, mixes, noise and teachers of a
 //! run -> [`model`] -> [`train`] -> what the runs say together.
@@ -38,11 +38,11 @@ use crate::recipe::{Conclusion, Prepared, Recipe, RecipeInfo};
 pub struct Vision;
 
 /// The models' names.
-const MODELS: &[&str] = &["mlp", "lenet", "resnet"];
+const MODELS: &[&str] = &["mlp", "lenet", "resnet", "vit"];
 
 const INFO: RecipeInfo = RecipeInfo {
     name: "vision",
-    summary: "image classification with a perceptron, a small convolutional net or a residual net",
+    summary: "image classification with a perceptron, a small convolutional net, a residual net or a transformer",
     models: MODELS,
     data: &["digits"],
     formats: "a folder of IDX files (MNIST family) or CIFAR binary files, plain or gzip, or of PNG and JPEG pictures with a folder for each class",

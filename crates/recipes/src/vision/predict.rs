@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::augment::Augmenter;
 use super::data;
 use super::images::{Images, Normalisation};
-use super::model::{ImageModel, ImageShape, LeNet, Mlp, ResNet};
+use super::model::{ImageModel, ImageShape, LeNet, Mlp, ResNet, Vit};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::predictions::Predictions;
@@ -120,6 +120,7 @@ pub(super) fn with_model<A: WithModel>(name: &str, action: A) -> Result<A::Outpu
         "mlp" => action.run::<Mlp>(),
         "lenet" => action.run::<LeNet>(),
         "resnet" => action.run::<ResNet>(),
+        "vit" => action.run::<Vit>(),
         _ => Err(Error::Core(candor::registry::unknown("model", name, super::MODELS.iter().copied()))),
     }
 }

@@ -4,10 +4,11 @@ use rayon::prelude::*;
 
 use super::forward::NONE;
 use super::geometry::{Frame, Run};
-use super::layer::{Activation, BLOCK, Convolution, check};
+use super::layer::{Activation, BLOCK, Convolution};
 use super::layout::{from_frame, into_frame};
-use super::tiles::{LANES, Lists, Real, accumulate, correlate, sum_into};
-use crate::error::Result;
+use super::tiles::{LANES, Lists, accumulate, correlate, sum_into};
+use crate::error::{Result, check_shape as check};
+use crate::kernels::real::Real;
 
 /// Runs from this length on are worth a list of the outputs that have a gradient.
 const LONG_RUN: usize = 32;

@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::geometry::Frame;
-use super::layer::{Activation, BLOCK, Convolution, check};
+use super::layer::{Activation, BLOCK, Convolution};
 use super::layout::{from_frame, into_frame};
-use super::tiles::{LANES, Real, correlate};
-use crate::error::Result;
+use super::tiles::{LANES, correlate};
+use crate::error::{Result, check_shape as check};
 use crate::kernels::isa::{Body, run_on};
+use crate::kernels::real::Real;
 
 /// The trace of an output without gradient.
 pub(super) const NONE: u8 = 4;

@@ -2,7 +2,7 @@
 
 use super::geometry::{Frame, Run};
 use super::tiles::LANES;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_shape as check};
 use crate::kernels::isa::Isa;
 
 /// Values of an image in its frame, or of the weights, at most.
@@ -134,6 +134,11 @@ pub struct Convolution {
 }
 
 impl Convolution {
+    /// Channels, height and width of an image.
+    pub fn input(&self) -> [usize; 3] {
+        self.config.image
+    }
+
     /// Channels, height and width of an output.
     pub fn output(&self) -> [usize; 3] {
         let [rows, columns] = match self.config.activation {
@@ -176,9 +181,4 @@ impl Convolution {
         check("the weights of the convolution", self.weight().iter().product(), weight)?;
         check("the bias of the convolution", self.config.outputs, bias.unwrap_or(self.config.outputs))
     }
-}
-
-/// Two sizes that must agree.
-pub(super) fn check(what: &'static str, expected: usize, got: usize) -> Result<()> {
-    if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
 }

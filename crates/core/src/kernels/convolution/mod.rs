@@ -22,4 +22,3 @@ mod tiles;
 
 pub use backward::{ConvolutionGradients, ConvolutionPass};
 pub use layer::{Activation, Convolution, ConvolutionConfig};
-pub use tiles::Real;

@@ -105,7 +105,10 @@ fn case(config: &ConvolutionConfig, images: usize, seed: u64) -> Case {
 /// Output, trace, and the gradients of input, weights and bias.
 type All<T> = (Vec<T>, Vec<u8>, [Vec<T>; 3]);
 
-fn run<T: super::Real>(layer: &Convolution, [input, weight, bias, upstream]: [&[T]; 4]) -> All<T> {
+fn run<T: crate::kernels::real::Real>(
+    layer: &Convolution,
+    [input, weight, bias, upstream]: [&[T]; 4],
+) -> All<T> {
     let images = input.len() / layer.image_len();
     let mut output = vec![T::from_f64(7.0); upstream.len()];
     let mut trace = vec![9; images * layer.trace_len()];

@@ -4,11 +4,9 @@
 //! row is one run of memory: nothing is gathered into a matrix of columns. A tile holds a few outputs times [`LANES`]
 //! channels; each output is summed in a fixed order, so its bits depend on nothing around it.
 
-use std::ops::{Add, AddAssign, Mul};
-
 use super::geometry::Run;
-use crate::batch::Scalar;
 use crate::kernels::isa::{Body, Isa, run_on};
+use crate::kernels::real::Real;
 
 /// Channels that a tile computes at once; arrays of output channels are padded to a multiple of it.
 pub(super) const LANES: usize = 16;
@@ -19,36 +17,6 @@ const ROWS: usize = 6;
 
 /// Values of a run that [`sum_into`] holds in registers at once.
 const WIDE: usize = 96;
-
-/// A number that convolutions compute in: `f32` or `f64`.
-pub trait Real: Scalar + Add<Output = Self> + Mul<Output = Self> + AddAssign {
-    /// Whether it is not a number.
-    #[doc(hidden)]
-    fn is_nan(self) -> bool;
-
-    /// `self * factor + addend`, rounded once where the instruction set can.
-    #[doc(hidden)]
-    fn multiply_add<const FMA: bool>(self, factor: Self, addend: Self) -> Self;
-}
-
-macro_rules! real {
-    ($float:ty) => {
-        impl Real for $float {
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                self.is_nan()
-            }
-
-            #[inline(always)]
-            fn multiply_add<const FMA: bool>(self, factor: Self, addend: Self) -> Self {
-                if FMA { self.mul_add(factor, addend) } else { self * factor + addend }
-            }
-        }
-    };
-}
-
-real!(f32);
-real!(f64);
 
 /// `out[p, o] = start[o] + Σ_k x[places[p] + k]·weights[k, o]`, with k over the runs.
 ///

@@ -95,6 +95,11 @@ impl<const FMA: bool> Vector for Quads<FMA> {
     }
 
     #[inline(always)]
+    fn over(self, divisor: Self) -> Self {
+        self.with(divisor, Quad::over)
+    }
+
+    #[inline(always)]
     fn times_plus(self, factor: Self, addend: Self) -> Self {
         if !FMA {
             return self.times(factor).plus(addend);

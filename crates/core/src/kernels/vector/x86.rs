@@ -125,6 +125,12 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn over(self, divisor: Self) -> Self {
+        // SAFETY: a value of this type proves AVX2.
+        unsafe { Self(_mm256_div_ps(self.0, divisor.0), _mm256_div_ps(self.1, divisor.1)) }
+    }
+
+    #[inline(always)]
     fn times_plus(self, factor: Self, addend: Self) -> Self {
         // SAFETY: a value of this type proves FMA.
         unsafe {
@@ -331,6 +337,12 @@ impl Vector for Avx512 {
     fn times(self, other: Self) -> Self {
         // SAFETY: a value of this type proves AVX-512.
         unsafe { Self(_mm512_mul_ps(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    fn over(self, divisor: Self) -> Self {
+        // SAFETY: a value of this type proves AVX-512.
+        unsafe { Self(_mm512_div_ps(self.0, divisor.0)) }
     }
 
     #[inline(always)]

@@ -6,6 +6,8 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
 use candor::random::Stream;
 
+use super::vit::Norm;
+
 /// Makes the layers of one model in order; ids and streams are numbered, so runs can be compared and resumed.
 pub(crate) struct Layers<'a> {
     seed: u64,
@@ -108,6 +110,21 @@ impl<'a> Layers<'a> {
         norm.running_mean = RunningState::with_id(self.id(), Tensor::zeros([channels], self.device));
         norm.running_var = RunningState::with_id(self.id(), Tensor::ones([channels], self.device));
         norm
+    }
+
+    /// Layer normalisation: scale 1, shift 0.
+    pub(super) fn layer_norm(&mut self, width: usize) -> Norm {
+        Norm {
+            scale: self.parameter(vec![1.0; width], [width]),
+            shift: self.parameter(vec![0.0; width], [width]),
+        }
+    }
+
+    /// A table of numbers, normal with this standard deviation.
+    pub(super) fn normal(&mut self, shape: [usize; 2], sd: f64) -> Param<Tensor<2>> {
+        let mut stream = self.stream();
+        let values = (0..shape[0] * shape[1]).map(|_| (sd * stream.normal()) as f32).collect();
+        self.parameter(values, shape)
     }
 }
 

@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use candor::kernels::convolution::Activation;
+use candor::kernels::dense::Activation as After;
 
+use super::apply::apply;
 use super::convolve::convolve;
 use super::init::{ConvInit, Layers};
 use super::{ImageModel, ImageShape};
@@ -48,7 +49,7 @@ impl ImageModel for LeNet {
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let x = convolve(&self.conv1, images, Activation::ReluMaxPool);
         let x = convolve(&self.conv2, x, Activation::ReluMaxPool);
-        relu(self.fc1.forward(x.flatten::<2>(1, 3)))
+        apply(&self.fc1, x.flatten::<2>(1, 3), After::Relu)
     }
 
     fn head(&self) -> &Linear {

@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use candor::kernels::dense::Activation;
 
+use super::apply::apply;
 use super::init::Layers;
 use super::{ImageModel, ImageShape};
 use crate::config::ModelConfig;
@@ -34,7 +35,7 @@ impl ImageModel for Mlp {
 
     fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let hidden = self.layers.len() - 1;
-        self.layers[..hidden].iter().fold(images.flatten(1, 3), |x, layer| relu(layer.forward(x)))
+        self.layers[..hidden].iter().fold(images.flatten(1, 3), |x, layer| apply(layer, x, Activation::Relu))
     }
 
     fn head(&self) -> &Linear {

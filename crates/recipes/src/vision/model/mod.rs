@@ -1,18 +1,22 @@
 //! Models of images, with PyTorch's initial weights drawn from the run's own streams.
 
+pub(crate) mod apply;
 mod convolve;
 pub(crate) mod init;
 mod lenet;
 mod mlp;
 mod resnet;
+mod vit;
 
 pub use lenet::LeNet;
 pub use mlp::Mlp;
 pub use resnet::ResNet;
+pub use vit::Vit;
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
+use candor::kernels::dense::Activation;
 
 use crate::config::ModelConfig;
 use crate::error::Result;
@@ -42,6 +46,6 @@ pub trait ImageModel: Module + Clone {
 
     /// Logits `[n, classes]` of images `[n, channels, height, width]`.
     fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        self.head().forward(self.features(images))
+        apply::apply(self.head(), self.features(images), Activation::None)
     }
 }

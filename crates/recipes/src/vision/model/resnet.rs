@@ -73,7 +73,7 @@ fn shortcut(x: Tensor<4>, channels: usize, stride: usize) -> Tensor<4> {
 
 impl ImageModel for ResNet {
     fn build(config: &ModelConfig, shape: &ImageShape, seed: u64, device: &Device) -> Result<Self> {
-        let depth = config.depth;
+        let depth = config.depth.unwrap_or(20);
         if depth < 8 || !(depth - 2).is_multiple_of(6) {
             return Err(Error::config("model.depth", depth, "must be 6n+2: 8, 14, 20, 26, 32, …"));
         }
@@ -125,7 +125,7 @@ mod tests {
     fn other_depths_are_refused() {
         let shape = ImageShape { input: [1, 8, 8], classes: 10 };
         for depth in [0, 7, 18, 21] {
-            let config = ModelConfig { depth, ..ModelConfig::default() };
+            let config = ModelConfig { depth: Some(depth), ..ModelConfig::default() };
             let error = ResNet::build(&config, &shape, 0, &Device::flex()).unwrap_err();
             assert!(error.to_string().contains("6n+2"), "{error}");
         }

@@ -55,6 +55,12 @@ impl Quad {
     }
 
     #[inline(always)]
+    pub(super) fn over(self, divisor: Self) -> Self {
+        // SAFETY: NEON is part of the target.
+        Self(unsafe { vdivq_f32(self.0, divisor.0) })
+    }
+
+    #[inline(always)]
     pub(super) fn fused(self, factor: Self, addend: Self) -> Self {
         // SAFETY: NEON is part of the target.
         Self(unsafe { vfmaq_f32(addend.0, self.0, factor.0) })

@@ -45,6 +45,11 @@ impl Quad {
     }
 
     #[inline(always)]
+    pub(super) fn over(self, divisor: Self) -> Self {
+        self.with(divisor, |a, b| a / b)
+    }
+
+    #[inline(always)]
     pub(super) fn fused(self, factor: Self, addend: Self) -> Self {
         Self(std::array::from_fn(|l| self.0[l].mul_add(factor.0[l], addend.0[l])))
     }

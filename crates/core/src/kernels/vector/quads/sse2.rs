@@ -73,6 +73,12 @@ impl Quad {
         Self(unsafe { _mm_mul_ps(self.0, other.0) })
     }
 
+    #[inline(always)]
+    pub(super) fn over(self, divisor: Self) -> Self {
+        // SAFETY: SSE2 is part of the target.
+        Self(unsafe { _mm_div_ps(self.0, divisor.0) })
+    }
+
     /// One number at a time: SSE2 has no such instruction.
     #[inline(always)]
     pub(super) fn fused(self, factor: Self, addend: Self) -> Self {
