@@ -64,7 +64,7 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     def __init__(self, d):
         super().__init__()
-        n, a, blocks = (d["model"]["depth"] - 2) // 6, 16, []
+        n, a, blocks = (d["model"].get("depth", 20) - 2) // 6, 16, []
         self.conv1 = nn.Conv2d(d["shape"]["input"][0], 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         for b in (16, 32, 64):
@@ -78,6 +78,40 @@ class ResNet(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.fc(x.mean((2, 3)))
+
+
+class Encoder(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.packed, self.mixed = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        parts = self.packed(self.norm1(x)).chunk(3, dim=2)
+        seen = F.scaled_dot_product_attention(*(p.unflatten(2, (self.heads, -1)).transpose(1, 2) for p in parts))
+        x = x + self.mixed(seen.transpose(1, 2).flatten(2))
+        return x + self.narrow(F.gelu(self.wide(self.norm2(x))))
+
+
+class Vit(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        c, h, w = d["shape"]["input"]
+        model, width = d["model"], d["model"]["hidden"][0]
+        self.patch = model.get("patch", 4)
+        self.patches = nn.Linear(c * self.patch**2, width)
+        self.positions = nn.Parameter(torch.zeros(h * w // self.patch**2, width))
+        blocks = (Encoder(width, model.get("heads", 4)) for _ in range(model.get("depth", 4)))
+        self.blocks, self.norm = nn.ModuleList(blocks), nn.LayerNorm(width)
+        self.head = nn.Linear(width, d["shape"]["classes"])
+
+    def forward(self, x):
+        x = self.patches(F.unfold(x, self.patch, stride=self.patch).transpose(1, 2)) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x).mean(1))
 
 
 def read(path):
@@ -98,7 +132,7 @@ run, data, predictions = sys.argv[1:]
 with safe_open(f"{run}/model.safetensors", "pt") as file:
     description = json.loads(file.metadata()["candor.vision"])
     weights = {name: file.get_tensor(name) for name in file.keys()}
-model = {"mlp": Mlp, "lenet": LeNet, "resnet": ResNet}[description["model"]["name"]](description)
+model = {"mlp": Mlp, "lenet": LeNet, "resnet": ResNet, "vit": Vit}[description["model"]["name"]](description)
 missing, unexpected = model.load_state_dict(weights, strict=False)
 missing = [name for name in missing if not name.endswith("num_batches_tracked")]
 assert not missing and not unexpected, (missing, unexpected)

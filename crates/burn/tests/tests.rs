@@ -3,6 +3,7 @@
 mod agreement;
 mod convolution;
 mod evaluation_metric;
+mod layers;
 mod linear;
 mod refusals;
 mod sparse;

@@ -164,9 +164,11 @@ fn convolutional_nets_views_and_predictions_for_other_data() {
     let data = tempfile::tempdir().unwrap();
     write_images(data.path(), 120, 40);
     let path = |name: &str| data.path().join(name).display().to_string();
-    for (model, more) in
-        [("lenet", "--hidden 16 --augment crop:1"), ("resnet", "--depth 8 --augment flip,crop:1")]
-    {
+    for (model, more) in [
+        ("lenet", "--hidden 16 --augment crop:1"),
+        ("resnet", "--depth 8 --augment flip,crop:1"),
+        ("vit", "--hidden 16 --depth 2 --heads 2 --patch 2"),
+    ] {
         let out = path(model);
         ok(&format!(
             "train --data {} --model {model} {more} --epochs 2 --batch-size 20 --quiet --out {out}",

@@ -1,12 +1,16 @@
-//! The linear layer under its loss, convolutions and sparse products.
+//! The linear layer under its loss, layers and sparse products.
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use candor::graph::SparseMatrix;
 use candor::kernels::convolution::Activation;
+use candor::kernels::dense;
 use candor::random::Stream;
-use candor_burn::{ConvolutionOptions, LinearCrossEntropyLossConfig, convolution, sparse_product};
+use candor_burn::{
+    ConvolutionOptions, LinearCrossEntropyLossConfig, attention, convolution, dense as dense_layer,
+    layer_norm, sparse_product,
+};
 
 use super::{adapter, close, leaf, values};
 
@@ -75,6 +79,31 @@ fn convolutions() {
             close(&format!("{activation:?}, {name}"), got, want);
         }
         assert_eq!(got[3].is_empty(), round == 0);
+    }
+}
+
+#[test]
+fn a_block_of_a_transformer() {
+    let Some(adapter) = adapter() else { return };
+    let mut stream = Stream::new(74, "gpu", 0, 0);
+    let shapes = [[2 * 5, 6], [6, 18], [6, 4], [1, 6], [1, 6], [1, 4]];
+    let arrays = shapes.map(|[rows, columns]| normals(&mut stream, rows * columns));
+    for activation in [dense::Activation::None, dense::Activation::Relu, dense::Activation::Gelu] {
+        let [got, want] = [&adapter, &Device::flex().autodiff()].map(|device| {
+            let leaves: [Tensor<2>; 6] = std::array::from_fn(|i| leaf(&arrays[i], shapes[i], device));
+            let [x, packed, weight, scale, shift, bias] = leaves.clone();
+            let [scale, shift, bias] = [scale, shift, bias].map(|array| array.squeeze_dim::<1>(0));
+            let x = layer_norm(x.reshape([2, 5, 6]), scale, shift, 1e-5).unwrap();
+            let packed = dense_layer(x, packed, None, dense::Activation::None).unwrap();
+            let y = dense_layer(attention(packed, 3).unwrap(), weight, Some(bias), activation).unwrap();
+            let gradients = (y.clone() * y.clone()).sum().backward();
+            let of_leaves = leaves.map(|leaf| values(leaf.grad(&gradients).unwrap().reshape([-1])));
+            (values(y.reshape([-1])), of_leaves)
+        });
+        close(&format!("{activation:?}, output"), &got.0, &want.0);
+        for (which, (got, want)) in got.1.iter().zip(&want.1).enumerate() {
+            close(&format!("{activation:?}, array {which}"), got, want);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ struct Place {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
     Linear,
-    BatchNorm,
+    Normalisation,
     Other,
 }
 
@@ -32,7 +32,7 @@ impl Place {
         self.path.push(name.to_owned());
         self.containers.push(match container {
             "Struct:Linear" => Container::Linear,
-            "Struct:BatchNorm" => Container::BatchNorm,
+            "Struct:BatchNorm" | "Struct:LayerNorm" => Container::Normalisation,
             _ => Container::Other,
         });
     }
@@ -55,7 +55,7 @@ impl Place {
     /// PyTorch's name: the scale and shift of a normalisation are called weight and bias there.
     fn name(&self) -> String {
         let mut path = self.path.clone();
-        if self.container() == Container::BatchNorm
+        if self.container() == Container::Normalisation
             && let Some(last) = path.last_mut()
         {
             match last.as_str() {

@@ -2,11 +2,9 @@
 
 use burn::module::{Param, ParamId, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
 use candor::random::Stream;
-
-use super::vit::Norm;
 
 /// Makes the layers of one model in order; ids and streams are numbered, so runs can be compared and resumed.
 pub(crate) struct Layers<'a> {
@@ -112,12 +110,12 @@ impl<'a> Layers<'a> {
         norm
     }
 
-    /// Layer normalisation: scale 1, shift 0.
-    pub(super) fn layer_norm(&mut self, width: usize) -> Norm {
-        Norm {
-            scale: self.parameter(vec![1.0; width], [width]),
-            shift: self.parameter(vec![0.0; width], [width]),
-        }
+    /// Layer normalisation: scale 1, shift 0, epsilon 1e-5.
+    pub(super) fn layer_norm(&mut self, width: usize) -> LayerNorm {
+        let mut norm = LayerNormConfig::new(width).init(self.device);
+        norm.gamma = self.parameter(vec![1.0; width], [width]);
+        norm.beta = Some(self.parameter(vec![0.0; width], [width]));
+        norm
     }
 
     /// A table of numbers, normal with this standard deviation.

@@ -5,7 +5,7 @@
 //! to the classes (Beyer, Zhai & Kolesnikov 2022, arXiv:2205.01580, on the mean in place of a class token).
 
 use burn::module::{Module, Param};
-use burn::nn::Linear;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use candor::kernels::dense::Activation;
 use candor_burn::{attention, layer_norm};
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// Width of a block's perceptron, in widths of the tokens.
 const WIDER: usize = 4;
 
-/// What keeps a variance from zero, as in PyTorch.
+/// What keeps a variance from zero, in PyTorch and Burn.
 const EPSILON: f64 = 1e-5;
 
 /// Standard deviation of the first positions.
@@ -31,7 +31,7 @@ pub struct Vit {
     patches: Linear,
     positions: Param<Tensor<2>>,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: LayerNorm,
     head: Linear,
     patch: usize,
 }
@@ -39,28 +39,25 @@ pub struct Vit {
 /// Attention and a perceptron, each added to what it reads.
 #[derive(Module, Debug)]
 struct Block {
-    norm1: Norm,
+    norm1: LayerNorm,
     packed: Linear,
     mixed: Linear,
-    norm2: Norm,
+    norm2: LayerNorm,
     wide: Linear,
     narrow: Linear,
     heads: usize,
 }
 
-/// Scale and shift of a layer normalisation.
-#[derive(Module, Debug)]
-pub(super) struct Norm {
-    pub(super) scale: Param<Tensor<1>>,
-    pub(super) shift: Param<Tensor<1>>,
-}
-
-impl Norm {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        match layer_norm(x, self.scale.val(), self.shift.val(), EPSILON) {
-            Ok(output) => output,
-            Err(error) => panic!("tokens that do not fit the normalisation: {error}"),
-        }
+/// What the layer gives for tokens, by Candor's operation.
+///
+/// # Panics
+/// If the tokens do not have the layer's width, as Burn's own layer.
+fn normalise(layer: &LayerNorm, tokens: Tensor<3>) -> Tensor<3> {
+    let scale = layer.gamma.val();
+    let shift = layer.beta.as_ref().map_or_else(|| scale.zeros_like(), |shift| shift.val());
+    match layer_norm(tokens, scale, shift, EPSILON) {
+        Ok(output) => output,
+        Err(error) => panic!("tokens that do not fit the normalisation: {error}"),
     }
 }
 
@@ -78,13 +75,13 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let packed = apply(&self.packed, self.norm1.forward(x.clone()), Activation::None);
+        let packed = apply(&self.packed, normalise(&self.norm1, x.clone()), Activation::None);
         let seen = match attention(packed, self.heads) {
             Ok(seen) => seen,
             Err(error) => panic!("tokens that do not fit the heads: {error}"),
         };
         let x = x + apply(&self.mixed, seen, Activation::None);
-        let wide = apply(&self.wide, self.norm2.forward(x.clone()), Activation::Gelu);
+        let wide = apply(&self.wide, normalise(&self.norm2, x.clone()), Activation::Gelu);
         x + apply(&self.narrow, wide, Activation::None)
     }
 }
@@ -130,7 +127,7 @@ impl ImageModel for Vit {
             .reshape([n, rows * columns, channels * side * side]);
         let tokens = apply(&self.patches, patches, Activation::None) + self.positions.val().unsqueeze();
         let tokens = self.blocks.iter().fold(tokens, |tokens, block| block.forward(tokens));
-        self.norm.forward(tokens).mean_dim(1).squeeze_dim(1)
+        normalise(&self.norm, tokens).mean_dim(1).squeeze_dim(1)
     }
 
     fn head(&self) -> &Linear {
