@@ -21,7 +21,13 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// Equal but for roundings of sums, by their size together.
 fn close(what: &str, got: &[f32], want: &[f32]) {
+    close_to(what, got, want, 1e-5);
+}
+
+/// Equal within a share of their size together.
+fn close_to(what: &str, got: &[f32], want: &[f32], share: f64) {
     let norm = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
     let apart: Vec<f32> = got.iter().zip(want).map(|(a, b)| a - b).collect();
-    assert!(got.len() == want.len() && norm(&apart) <= 1e-5 * norm(want), "{what}: {got:?} and {want:?}");
+    let equal = got.len() == want.len() && norm(&apart) <= share * norm(want);
+    assert!(equal, "{what}: {got:?} and {want:?}");
 }

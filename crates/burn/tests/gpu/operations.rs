@@ -12,7 +12,7 @@ use candor_burn::{
     layer_norm, sparse_product,
 };
 
-use super::{adapter, close, leaf, values};
+use super::{adapter, close, close_to, leaf, values};
 
 fn normals(stream: &mut Stream, n: usize) -> Vec<f32> {
     (0..n).map(|_| stream.normal() as f32).collect()
@@ -100,9 +100,11 @@ fn a_block_of_a_transformer() {
             let of_leaves = leaves.map(|leaf| values(leaf.grad(&gradients).unwrap().reshape([-1])));
             (values(y.reshape([-1])), of_leaves)
         });
+        // Burn's error function on a device has four to five digits in the slope of GELU.
+        let share = if activation == dense::Activation::Gelu { 2e-4 } else { 1e-5 };
         close(&format!("{activation:?}, output"), &got.0, &want.0);
         for (which, (got, want)) in got.1.iter().zip(&want.1).enumerate() {
-            close(&format!("{activation:?}, array {which}"), got, want);
+            close_to(&format!("{activation:?}, array {which}"), got, want, share);
         }
     }
 }
