@@ -45,7 +45,8 @@ pub fn run(args: &TrainArgs, global: &Global) -> Result<()> {
         stop: interrupt::flag(),
         observer: &progress,
     };
-    let output = prepared.train(&config, &control);
+    // On a thread of the pool, so that small steps need not wake another for each of their loops.
+    let output = rayon::scope(|_| prepared.train(&config, &control));
     progress.finish();
     let output = output?;
     let figures = output.figures(EvaluationOptions::default())?;

@@ -12,6 +12,9 @@ use crate::batch::Scalar;
 /// Sums that run side by side, so that adding needs not wait for adding.
 const LANES: usize = 16;
 
+/// Values that one thread passes over at least, where there are as many.
+const VALUES_OF_A_BLOCK: usize = 1 << 15;
+
 /// A number that layers compute in: `f32` or `f64`.
 pub trait Real:
     Scalar + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign + PartialOrd
@@ -67,6 +70,11 @@ macro_rules! real {
 
 real!(f32, single);
 real!(f64, double);
+
+/// Rows that one thread passes over: enough that waking it costs little beside them, and dependent on their width alone.
+pub(super) fn rows_of_a_block(width: usize) -> usize {
+    (VALUES_OF_A_BLOCK / width).max(1)
+}
 
 /// The sum of `f` over the places of arrays of one length, in an order that depends on the length alone.
 #[inline(always)]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::isa::{Body, Isa, run_on};
 use super::matmul::{Matrix, MatrixMut, product};
-use super::real::Real;
+use super::real::{Real, rows_of_a_block};
 use crate::error::{Error, Result, check_shape as check};
 
 /// Rows of a product that one thread makes, where there are more than twice as many.
@@ -22,9 +22,6 @@ const ROWS: usize = 512;
 
 /// Columns of a product that one thread makes, where rows are few.
 const COLUMNS: usize = 256;
-
-/// Rows of what follows the sums that one thread makes.
-const BLOCK: usize = 64;
 
 /// Values of the weights at most.
 const LARGEST: usize = 1 << 28;
@@ -142,7 +139,9 @@ impl Dense {
             .zip(slopes)
             .for_each(|((output, input), slopes)| {
                 if let Some(bias) = bias {
-                    output.par_chunks_exact_mut(self.outputs).for_each(|row| row.copy_from_slice(bias));
+                    output.par_chunks_mut(self.block()).for_each(|rows| {
+                        rows.chunks_exact_mut(self.outputs).for_each(|row| row.copy_from_slice(bias));
+                    });
                 }
                 let input = Matrix::row_major(input, input.len() / self.inputs, self.inputs);
                 multiply(output, self.outputs, input, weight, bias.is_some());
@@ -152,7 +151,7 @@ impl Dense {
     }
 
     fn activate<T: Real>(&self, output: &mut [T], slopes: Option<&mut [T]>) {
-        let piece = BLOCK * self.outputs;
+        let piece = self.block();
         let slopes: Vec<Option<&mut [T]>> = match slopes {
             Some(slopes) => slopes.chunks_mut(piece).map(Some).collect(),
             None => (0..output.len().div_ceil(piece)).map(|_| None).collect(),
@@ -212,7 +211,7 @@ impl Dense {
 
     /// Turns slopes into the gradient of the sums, and adds that up for the bias.
     fn before_activation<T: Real>(&self, upstream: &[T], slopes: &mut [T], bias: Option<&mut [T]>) {
-        let piece = BLOCK * self.outputs;
+        let piece = self.block();
         let slopes: Vec<&mut [T]> = match self.slopes_len() {
             0 => (0..upstream.len().div_ceil(piece)).map(|_| Default::default()).collect(),
             _ => slopes.chunks_mut(piece).collect(),
@@ -235,6 +234,11 @@ impl Dense {
                 bias.iter_mut().zip(sums).for_each(|(total, sum)| *total += *sum);
             }
         }
+    }
+
+    /// Values of what follows the sums that one thread makes.
+    fn block(&self) -> usize {
+        rows_of_a_block(self.outputs) * self.outputs
     }
 
     /// The number of rows.

@@ -8,8 +8,9 @@ use crate::random::Stream;
 
 const ACTIVATIONS: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Gelu];
 
-/// Few rows, columns in pieces, rows in pieces with a smaller last one.
-const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [5, 7, 3], [3, 9, 300], [70, 33, 17], [1030, 4, 5]];
+/// Few rows, columns in pieces, rows in pieces with a smaller last one, blocks of what follows the sums.
+const SHAPES: [[usize; 3]; 6] =
+    [[1, 1, 1], [5, 7, 3], [3, 9, 300], [70, 33, 17], [1030, 4, 5], [130, 2, 300]];
 
 fn values(n: usize, seed: u64) -> Vec<f64> {
     let mut stream = Stream::new(seed, "dense layer", 0, 0);

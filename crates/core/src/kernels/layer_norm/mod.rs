@@ -4,7 +4,7 @@
 //! `∂x = (g - mean(g) - x̂·mean(g·x̂))/√(variance + ε)`, `∂γ = Σ ∂y·x̂`, `∂β = Σ ∂y` over rows. Of the forward pass the
 //! input and two numbers a row are kept.
 //!
-//! Rows go to threads in blocks of fixed size, and what blocks sum is added in their order: no bit depends on the
+//! Rows go to threads in blocks whose size depends on their width alone, and what blocks sum is added in their order: no bit depends on the
 //! number of threads.
 
 #[cfg(test)]
@@ -13,11 +13,8 @@ mod tests;
 use rayon::prelude::*;
 
 use super::isa::{Body, Isa, run_on};
-use super::real::{Real, lane_sum};
+use super::real::{Real, lane_sum, rows_of_a_block};
 use crate::error::{Error, Result, check_shape as check};
-
-/// Rows that one thread does at once.
-const BLOCK: usize = 64;
 
 /// Numbers of a row at most.
 const LARGEST: usize = 1 << 28;
@@ -118,10 +115,11 @@ impl LayerNorm {
             }
         };
         check("the trace of the normalisation", n * KEPT, trace.len())?;
+        let block = rows_of_a_block(self.width);
         input
-            .par_chunks(BLOCK * self.width)
-            .zip(output.par_chunks_mut(BLOCK * self.width))
-            .zip(trace.par_chunks_mut(BLOCK * KEPT))
+            .par_chunks(block * self.width)
+            .zip(output.par_chunks_mut(block * self.width))
+            .zip(trace.par_chunks_mut(block * KEPT))
             .for_each(|((input, output), trace)| {
                 let body = Forward { epsilon: self.epsilon, input, scale, shift, output, trace };
                 // SAFETY: the instruction set is available, and the body has no other conditions.
@@ -154,15 +152,16 @@ impl LayerNorm {
         ] {
             check(what, expected, gradient.as_ref().map_or(expected, |gradient| gradient.len()))?;
         }
+        let block = rows_of_a_block(self.width);
         let of_input: Vec<Option<&mut [T]>> = match gradients.input {
-            Some(gradient) => gradient.chunks_mut(BLOCK * self.width).map(Some).collect(),
-            None => (0..n.div_ceil(BLOCK)).map(|_| None).collect(),
+            Some(gradient) => gradient.chunks_mut(block * self.width).map(Some).collect(),
+            None => (0..n.div_ceil(block)).map(|_| None).collect(),
         };
         let sums: Vec<[Vec<T>; 2]> = of_input
             .into_par_iter()
-            .zip(input.par_chunks(BLOCK * self.width))
-            .zip(trace.par_chunks(BLOCK * KEPT))
-            .zip(upstream.par_chunks(BLOCK * self.width))
+            .zip(input.par_chunks(block * self.width))
+            .zip(trace.par_chunks(block * KEPT))
+            .zip(upstream.par_chunks(block * self.width))
             .map(|(((gradient, input), trace), upstream)| {
                 let mut sums = [(); 2].map(|()| vec![T::default(); self.width]);
                 let pass = LayerNormPass { input, scale, trace, upstream };
