@@ -47,7 +47,9 @@ impl Description {
 
 /// The bytes of these images, one after the other.
 pub(super) fn gathered(images: &Images, rows: &[usize]) -> Vec<u8> {
-    rows.iter().flat_map(|&row| images.image(row)).copied().collect()
+    let mut bytes = Vec::with_capacity(rows.len() * images.shape.iter().product::<usize>());
+    rows.iter().for_each(|&row| bytes.extend_from_slice(images.image(row)));
+    bytes
 }
 
 /// The bytes of random views of these images.
