@@ -1,6 +1,6 @@
 //! The numbers that layers compute in, and what the two precisions do in their own way.
 //!
-//! Single precision goes by vectors with the exponential of [`exp_f32`](super::exp_f32); double precision is the plain
+//! Single precision goes by vectors with the exponential of `exp_f32`; double precision is the plain
 //! formula, number by number, which the other is tested against.
 
 use std::ops::{Add, AddAssign, Mul, Sub};
