@@ -15,6 +15,7 @@ pub(crate) mod masses;
 pub mod math;
 #[doc(hidden)]
 pub mod matmul;
+mod prefetch;
 pub mod real;
 pub mod softmax_cross_entropy;
 pub mod storage;

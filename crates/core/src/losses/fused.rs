@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::sweep::{CHUNK_ROWS, Context, Kernel, Run, clear};
+use super::sweep::{Chunk, Context, Kernel, Run, clear};
 use super::{LossOptions, Weighting};
 use crate::error::Result;
 use crate::kernels::isa::Isa;
@@ -87,27 +87,33 @@ impl<'a> Fused<'a> {
 
     /// Rows of few classes: as many as there are lanes, whether they count or not, and so on.
     ///
-    /// `push` gives the next lane the job of a row, or none, and says the row's weight and scale; nothing of one that
-    /// does not count.
+    /// `fill` gives the lanes the jobs of the rows from one on, or none, and says each row's weight and scale; nothing
+    /// of one that does not count. What it leaves is what all rows share.
     #[inline(always)]
     fn in_lanes<'j, T: FusedStorage>(
         &self,
         context: &Context<'_>,
         mut run: Run<'_, T>,
         (tiles, mut jobs): (&mut Tiles, LaneJobs<'j>),
-        push: impl Fn(&mut LaneJobs<'j>, usize) -> Option<(f64, f64)>,
+        fill: impl Fn(&mut LaneJobs<'j>, usize, &mut [Option<(f64, f64)>]),
     ) -> Result<()> {
         let (k, setting) = (context.n_classes, self.setting());
-        let mut factors = [None; ROWS];
+        let mut factors = [context.alike(); ROWS];
         for position in (0..run.len()).step_by(ROWS) {
             let count = ROWS.min(run.len() - position);
             jobs.clear();
-            for (l, factors) in factors[..count].iter_mut().enumerate() {
-                *factors = push(&mut jobs, run.first + position + l);
-            }
+            fill(&mut jobs, run.first + position, &mut factors[..count]);
             let rows =
                 LaneRows { buffers: run.rows(context, position, count), stride: context.stride(), count };
             lanes(&setting, k, tiles, rows, &jobs);
+            // Every lane has a job.
+            if tiles.all_found(count) {
+                let weights =
+                    factors[..count].iter().map(|factors| factors.map_or(1.0, |(weight, _)| weight));
+                let values = (0..count).filter_map(|l| tiles.value(l));
+                run.set_chunk(position, values.zip(weights));
+                continue;
+            }
             for (l, factors) in factors[..count].iter().enumerate() {
                 let position = position + l;
                 match (factors, tiles.value(l)) {
@@ -128,12 +134,25 @@ impl<'a> Fused<'a> {
     }
 
     /// Rows of many classes, in small groups.
+    ///
+    /// `work` gives a row's weight, its scale and its job, if a body covers it; nothing of one that does not count.
     #[inline(always)]
-    fn in_groups<T: FusedStorage>(
+    fn in_groups<'j, T: FusedStorage>(
         &self,
         context: &Context<'_>,
         mut run: Run<'_, T>,
+        work: impl Fn(usize) -> Option<(f64, f64, Option<Job<'j>>)>,
+    ) -> Result<()> {
+        Room::with::<T, _>(context.n_classes, |room| self.groups(context, &mut run, room, work))
+    }
+
+    #[inline(always)]
+    fn groups<'j, T: FusedStorage>(
+        &self,
+        context: &Context<'_>,
+        run: &mut Run<'_, T>,
         room: &mut Room,
+        work: impl Fn(usize) -> Option<(f64, f64, Option<Job<'j>>)>,
     ) -> Result<()> {
         let (k, setting) = (context.n_classes, self.setting());
         let size = group_rows(k);
@@ -148,24 +167,18 @@ impl<'a> Fused<'a> {
             let mut uncovered = None;
             while position < run.len() && count < size && uncovered.is_none() {
                 let buffers = run.take_row(context);
-                let row = run.first + position;
-                match context.targets.row(row) {
+                match work(run.first + position) {
                     None => {
                         clear(buffers);
                         run.ignore(position);
                     }
-                    Some(target) => {
-                        let (weight, scale) = context.weight_and_scale(row, &target);
-                        match self.job(row, k, &target, scale) {
-                            Some(job) => {
-                                rows[count] = buffers;
-                                jobs[count] = job;
-                                places[count] = (position, weight, scale);
-                                count += 1;
-                            }
-                            None => uncovered = Some((position, weight, scale, buffers)),
-                        }
+                    Some((weight, scale, Some(job))) => {
+                        rows[count] = buffers;
+                        jobs[count] = job;
+                        places[count] = (position, weight, scale);
+                        count += 1;
                     }
+                    Some((weight, scale, None)) => uncovered = Some((position, weight, scale, buffers)),
                 }
                 position += 1;
             }
@@ -206,31 +219,41 @@ impl<'a> Fused<'a> {
     }
 
     /// Labels over one background: rows differ by their labels and scales alone, and by their strengths if they have
-    /// one each. `common` is the job of one of them.
+    /// one each. `common` is the job of one of them, with the scale that all share, if they do.
     fn of_labels<'j, T: FusedStorage>(
         &'j self,
         context: &Context<'j>,
         run: Run<'_, T>,
         (rows, common): (LabelRows<'j>, &Job<'j>),
     ) -> Result<()> {
-        let (k, one_strength) = (context.n_classes, rows.alike().is_some());
+        let k = context.n_classes;
         let jobs = LaneJobs::of_labels(k, self.kind, common);
-        Tiles::with(|tiles| {
-            self.in_lanes(context, run, (tiles, jobs), |jobs, row| {
-                let Some((label, target)) = rows.row(row) else {
-                    jobs.skip_label();
-                    return None;
-                };
-                let (weight, scale) = context.weight_and_scale(row, &target);
-                match one_strength {
-                    true => jobs.push_label(label, scale),
-                    false => match self.job(row, k, &target, scale) {
-                        Some(job) => jobs.push_strength(label, &job),
-                        None => jobs.skip_label(),
-                    },
+        let (alike, plain) = (context.alike(), rows.plain().filter(|_| context.alike().is_some()));
+        let job = |jobs: &mut LaneJobs<'j>, row| {
+            let Some((label, target)) = rows.row(row) else {
+                jobs.skip_label();
+                return None;
+            };
+            let (weight, scale) = alike.unwrap_or_else(|| context.weight_and_scale(row, &target));
+            if rows.alike().is_some() {
+                jobs.push_label(label, scale);
+            } else {
+                match self.job(row, k, &target, scale) {
+                    Some(job) => jobs.push_strength(label, &job),
+                    None => jobs.skip_label(),
                 }
-                Some((weight, scale))
-            })
+            }
+            Some((weight, scale))
+        };
+        Tiles::with(|tiles| match plain {
+            Some(labels) => self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
+                jobs.push_labels(&labels[first..first + factors.len()]);
+            }),
+            None => self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
+                for (l, factors) in factors.iter_mut().enumerate() {
+                    *factors = job(jobs, first + l);
+                }
+            }),
         })
     }
 
@@ -244,35 +267,58 @@ impl<'a> Fused<'a> {
         let k = context.n_classes;
         let jobs = LaneJobs::new(k, self.kind);
         Tiles::with(|tiles| {
-            self.in_lanes(context, run, (tiles, jobs), |jobs, row| {
-                let Some(target) = target_of(row) else {
-                    jobs.skip();
-                    return None;
-                };
-                let (weight, scale) = context.weight_and_scale(row, &target);
-                match self.job(row, k, &target, scale) {
-                    Some(job) => jobs.push(&job),
-                    None => jobs.skip(),
+            self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
+                for (l, factors) in factors.iter_mut().enumerate() {
+                    let row = first + l;
+                    let Some(target) = target_of(row) else {
+                        jobs.skip();
+                        *factors = None;
+                        continue;
+                    };
+                    let (weight, scale) = context.weight_and_scale(row, &target);
+                    match self.job(row, k, &target, scale) {
+                        Some(job) => jobs.push(&job),
+                        None => jobs.skip(),
+                    }
+                    *factors = Some((weight, scale));
                 }
-                Some((weight, scale))
             })
         })
     }
 }
 
 impl<T: FusedStorage> Kernel<T> for Fused<'_> {
-    fn chunk_rows(&self, n_classes: usize) -> usize {
-        if n_classes <= SMALL_CLASSES { CHUNK_ROWS } else { 1 }
+    fn chunk(&self, n_classes: usize) -> Chunk {
+        match n_classes {
+            ..=SMALL_CLASSES => Chunk::SixtyFour,
+            _ if group_rows(n_classes) == Chunk::Eight.rows() => Chunk::Eight,
+            _ => Chunk::One,
+        }
     }
 
     fn run(&self, context: &Context<'_>, run: Run<'_, T>) -> Result<()> {
-        if context.n_classes > SMALL_CLASSES {
-            return Room::with::<T, _>(context.n_classes, |room| self.in_groups(context, run, room));
+        let k = context.n_classes;
+        let labels = context.targets.label_rows();
+        if k > SMALL_CLASSES {
+            let alike = labels.filter(|rows| rows.alike().is_some()).zip(context.alike());
+            let common = alike.and_then(|(rows, (_, scale))| self.job(0, k, &rows.any(), scale));
+            // Rows that differ by their labels alone.
+            if let (Some((rows, (weight, scale))), Some(common)) = (alike, common) {
+                return self.in_groups(context, run, |row| {
+                    rows.label(row).map(|label| (weight, scale, Some(common.with_label(label))))
+                });
+            }
+            return self.in_groups(context, run, |row| {
+                let target = context.targets.row(row)?;
+                let (weight, scale) = context.weight_and_scale(row, &target);
+                Some((weight, scale, self.job(row, k, &target, scale)))
+            });
         }
-        let Some(rows) = context.targets.label_rows() else {
+        let Some(rows) = labels else {
             return self.of_targets(context, run, |row| context.targets.row(row));
         };
-        match self.job(0, context.n_classes, &rows.any(), 0.0) {
+        let scale = context.alike().map_or(0.0, |(_, scale)| scale);
+        match self.job(0, k, &rows.any(), scale) {
             Some(common) => self.of_labels(context, run, (rows, &common)),
             None => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
         }

@@ -14,8 +14,32 @@ use crate::targets::{Explicit, RowTarget, Targets};
 
 /// Rows of one sum.
 pub(super) const BLOCK_ROWS: usize = 1024;
-/// Rows of a chunk, for kernels of few classes.
-pub(super) const CHUNK_ROWS: usize = 64;
+
+/// How many rows are summed as they come, before chunks are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// Every row for itself.
+    One,
+    /// For kernels of small groups.
+    Eight,
+    /// For kernels of few classes.
+    SixtyFour,
+}
+
+impl Chunk {
+    /// The number of rows is two to this power.
+    const fn exponent(self) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Eight => 3,
+            Self::SixtyFour => 6,
+        }
+    }
+
+    pub(super) const fn rows(self) -> usize {
+        1 << self.exponent()
+    }
+}
 /// Values below which splitting the work further costs more than it gains.
 const GRAIN_VALUES: usize = 1 << 15;
 
@@ -260,6 +284,12 @@ impl Context<'_> {
         self.stride
     }
 
+    /// [`weight_and_scale`](Self::weight_and_scale), if it is that of every row.
+    pub(super) fn alike(&self) -> Option<(f64, f64)> {
+        let RowWeights { class_weights, sample_weights } = self.row_weights;
+        (class_weights.is_none() && sample_weights.is_none()).then_some((1.0, self.inverse))
+    }
+
     /// The weight of a row's loss, and the factor of its gradient.
     #[inline(always)]
     pub(super) fn weight_and_scale(&self, row: usize, target: &RowTarget<'_>) -> (f64, f64) {
@@ -270,9 +300,9 @@ impl Context<'_> {
 
 /// Computes rows that stand one after the other.
 pub(super) trait Kernel<T>: Sync {
-    /// Rows that are summed as they come: 1 or [`CHUNK_ROWS`]. A run begins at a chunk's first row.
-    fn chunk_rows(&self, _n_classes: usize) -> usize {
-        1
+    /// Rows that are summed as they come. A run begins at a chunk's first row.
+    fn chunk(&self, _n_classes: usize) -> Chunk {
+        Chunk::One
     }
 
     /// Computes all rows of a run; ignored ones get a gradient of 0.
@@ -291,7 +321,7 @@ pub(super) struct Run<'b, T> {
     rows: usize,
     /// One a chunk, zero at first.
     totals: &'b mut [Totals],
-    chunk: usize,
+    chunk: Chunk,
 }
 
 impl<'b, T: Storage> Run<'b, T> {
@@ -337,11 +367,25 @@ impl<'b, T: Storage> Run<'b, T> {
     #[inline(always)]
     pub(super) fn set(&mut self, position: usize, value: &RowValue, weight: f64) {
         let row = Totals::of(value, weight);
-        let chunk = &mut self.totals[position / self.chunk];
+        let chunk = &mut self.totals[position >> self.chunk.exponent()];
         *chunk = chunk.add(row);
         if let Some(losses) = &mut self.losses {
             losses[position] = T::from_f64(row.loss);
         }
+    }
+
+    /// [`set`](Self::set) of the rows of a chunk from `position` on, which is where it begins.
+    #[inline(always)]
+    pub(super) fn set_chunk(&mut self, position: usize, rows: impl Iterator<Item = (RowValue, f64)>) {
+        let mut chunk = Totals::default();
+        for (at, (value, weight)) in rows.enumerate() {
+            let row = Totals::of(&value, weight);
+            chunk = chunk.add(row);
+            if let Some(losses) = &mut self.losses {
+                losses[position + at] = T::from_f64(row.loss);
+            }
+        }
+        self.totals[position >> self.chunk.exponent()] = chunk;
     }
 
     /// Says that the row at `position` does not count; its gradient is for [`clear`].
@@ -440,25 +484,26 @@ impl Context<'_> {
         buffers: Buffers<'_, T>,
         losses: Option<&mut [T]>,
     ) -> Result<Totals> {
-        let sum_of = |room: &mut [Totals], chunk: usize| {
-            let totals = &mut room[..rows.div_ceil(chunk)];
-            self.rows(kernel, Run { first, buffers, losses, rows, totals, chunk })?;
-            Ok(room[..rows.div_ceil(chunk)].iter().fold(Totals::default(), |total, chunk| total.add(*chunk)))
+        let chunk = kernel.chunk(self.n_classes);
+        let sum_of = |room: &mut [Totals]| {
+            let totals = &mut room[..rows.div_ceil(chunk.rows())];
+            self.rows(kernel, Run { first, buffers, losses, rows, totals: &mut *totals, chunk })?;
+            Ok(totals.iter().fold(Totals::default(), |total, chunk| total.add(*chunk)))
         };
-        if kernel.chunk_rows(self.n_classes) == CHUNK_ROWS {
-            sum_of(&mut [Totals::default(); BLOCK_ROWS / CHUNK_ROWS], CHUNK_ROWS)
-        } else {
-            sum_of(&mut [Totals::default(); BLOCK_ROWS], 1)
+        match chunk {
+            Chunk::One => sum_of(&mut [Totals::default(); BLOCK_ROWS]),
+            Chunk::Eight => sum_of(&mut [Totals::default(); BLOCK_ROWS / Chunk::Eight.rows()]),
+            Chunk::SixtyFour => sum_of(&mut [Totals::default(); BLOCK_ROWS / Chunk::SixtyFour.rows()]),
         }
     }
 
     /// Rows, halving the work until it is small.
     fn rows<T: Storage>(&self, kernel: &impl Kernel<T>, run: Run<'_, T>) -> Result<()> {
         let Run { rows, chunk, first, .. } = run;
-        if rows > chunk && rows * self.n_classes > GRAIN_VALUES {
+        if rows > chunk.rows() && rows * self.n_classes > GRAIN_VALUES {
             // Whole chunks on the left.
             let chunks = run.totals.len() / 2;
-            let half = chunks * chunk;
+            let half = chunks * chunk.rows();
             let (left_totals, right_totals) = run.totals.split_at_mut(chunks);
             let (left, right) = split(run.buffers, half * self.stride);
             let (left_losses, right_losses) = split_losses(run.losses, half);

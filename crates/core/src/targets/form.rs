@@ -387,16 +387,28 @@ pub(crate) struct LabelRows<'a> {
 }
 
 impl<'a> LabelRows<'a> {
-    /// [`Targets::row`], and its label.
+    /// The label of a row; `None` if it does not count.
     #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> Option<(usize, RowTarget<'a>)> {
+    pub(crate) fn label(&self, row: usize) -> Option<usize> {
         if self.ignored.is_some_and(|ignored| ignored[row]) {
             return None;
         }
-        let label = self.labels.get(row)?;
+        self.labels.get(row)
+    }
+
+    /// [`Targets::row`], and its label.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> Option<(usize, RowTarget<'a>)> {
+        let label = self.label(row)?;
         let smoothing = self.per_row.map_or(self.smoothing, |smoothing| smoothing[row]);
         let explicit = RowExplicit::Label(label);
         Some((label, RowTarget { explicit, smoothing, background: self.background }))
+    }
+
+    /// The labels, if every row counts and they are all that rows differ by.
+    pub(crate) fn plain(&self) -> Option<&'a [i64]> {
+        let every = self.ignored.is_none() && self.labels.counted() == self.labels.len();
+        (every && self.per_row.is_none()).then(|| self.labels.data())
     }
 
     /// A row with any label, and with the strength of all rows if they have one: 0 if not.

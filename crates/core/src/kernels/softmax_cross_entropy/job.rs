@@ -203,6 +203,12 @@ impl<'a> Job<'a> {
 }
 
 impl Job<'_> {
+    /// The same with another label.
+    #[inline(always)]
+    pub(crate) fn with_label(self, label: usize) -> Self {
+        Self { pairs: Pairs::Label(label), ..self }
+    }
+
     /// Whether every array that the body of this kind reads has `n_classes` values, and every pair its class.
     #[inline(always)]
     pub(super) fn fits(&self, n_classes: usize, kind: Kind) -> bool {

@@ -17,14 +17,16 @@ use super::job::{
 };
 use super::sums::Sums;
 pub(crate) use super::transpose::ROWS;
-use super::transpose::{Lanes, gather, scatter};
+use super::transpose::{Lanes, Rows, gather, scatter};
 use super::{HUGE_BITS, RowValue};
 use crate::batch::Buffers;
 use crate::kernels::exp_f32::exp_nonpositive;
 use crate::kernels::isa::{VectorBody, run_vectors};
 use crate::kernels::math;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
+use jobs::ExplicitSums;
 pub(crate) use jobs::LaneJobs;
 
 /// Up to so many classes, rows go into lanes.
@@ -41,6 +43,8 @@ pub(crate) struct Tiles {
     /// Rows of half precision, widened.
     wide: [[f32; SMALL_CLASSES]; ROWS],
     values: Values,
+    totals: Totals,
+    explicit: ExplicitSums,
 }
 
 /// What the last group's rows came to.
@@ -81,7 +85,14 @@ impl Tiles {
                 correct: [false; ROWS],
                 found: [false; ROWS],
             },
+            totals: Totals::NONE,
+            explicit: ExplicitSums::NONE,
         }
+    }
+
+    /// Whether the first `count` lanes' rows have values.
+    pub(crate) fn all_found(&self, count: usize) -> bool {
+        self.values.found[..count].iter().fold(true, |all, found| all & found)
     }
 
     /// The value of a lane's row; `None` without a job, or where it needs the reference.
@@ -116,7 +127,7 @@ pub(crate) fn lanes<T: FusedStorage>(
     mut rows: LaneRows<'_, T>,
     jobs: &LaneJobs<'_>,
 ) {
-    let Tiles { tile, second, wide, values } = tiles;
+    let Tiles { tile, second, wide, values, totals, explicit } = tiles;
     values.found.fill(false);
     let (count, stride) = (rows.count, rows.stride);
     let fits = setting.fits(n_classes)
@@ -126,8 +137,6 @@ pub(crate) fn lanes<T: FusedStorage>(
         return;
     }
     let (tile, second) = (&mut tile[..n_classes], &mut second[..n_classes]);
-    // Lanes beyond the last row repeat the first one, and their results go nowhere.
-    let place = |l: usize| if l < count { l * stride } else { 0 };
     // From the exclusive borrow, if there is one: a pointer from a shared one must not be written through.
     let destination = match &mut rows.buffers {
         Buffers::Forward(_) => None,
@@ -141,21 +150,24 @@ pub(crate) fn lanes<T: FusedStorage>(
     // SAFETY: the instruction set was detected (`Setting::isa`); the buffers hold `count` rows of `n_classes` values
     // in distances of `stride`, every target array has a value a class, and all classes are below their number.
     unsafe {
-        let sources = std::array::from_fn(|l| source.add(place(l)));
-        run_vectors(setting.isa, Load { sources: &sources, wide, tile });
+        run_vectors(setting.isa, Load { rows: (source, stride, count), wide, tile });
+        // The rows of the next group.
+        prefetch(source.wrapping_add(count * stride), count * stride);
         let gradient = destination.is_some();
-        run_vectors(setting.isa, Compute { setting, tile, second, jobs, gradient, values });
+        run_vectors(setting.isa, Compute { setting, tile, second, jobs, gradient, values, totals, explicit });
         if let Some(destination) = destination {
-            let wanted = std::array::from_fn(|l| values.found[l]);
-            let destinations = std::array::from_fn(|l| destination.add(place(l)));
-            run_vectors(setting.isa, Store { tile, wide, destinations, wanted });
+            run_vectors(
+                setting.isa,
+                Store { tile, wide, rows: (destination, stride), wanted: &values.found },
+            );
         }
     }
 }
 
 /// Rows into the tile.
 struct Load<'g, T> {
-    sources: &'g [*const T; ROWS],
+    /// The first one, the distance to the next, how many there are.
+    rows: (*const T, usize, usize),
     wide: &'g mut [[f32; SMALL_CLASSES]; ROWS],
     tile: &'g mut [Lanes],
 }
@@ -167,20 +179,18 @@ impl<T: FusedStorage> VectorBody for Load<'_, T> {
     /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let k = self.tile.len();
+        let Self { rows: (first, stride, count), wide, tile } = self;
         // SAFETY: `lanes` vouches for the rows' lengths; an exact type is `f32` itself.
         unsafe {
             if T::EXACT {
-                let rows = self.sources.map(<*const T>::cast::<f32>);
-                gather::<V>(&rows, self.tile);
+                gather::<V>(Rows::Apart { first: first.cast(), stride, count }, tile);
             } else {
-                for l in 0..ROWS {
-                    for (j, value) in self.wide[l][..k].iter_mut().enumerate() {
-                        *value = (*self.sources[l].add(j)).widen();
+                for (l, wide) in wide[..count].iter_mut().enumerate() {
+                    for (j, value) in wide[..tile.len()].iter_mut().enumerate() {
+                        *value = (*first.add(l * stride + j)).widen();
                     }
                 }
-                let rows = std::array::from_fn(|l| self.wide[l].as_ptr());
-                gather::<V>(&rows, self.tile);
+                gather::<V>(Rows::Apart { first: wide.as_ptr().cast(), stride: SMALL_CLASSES, count }, tile);
             }
         }
     }
@@ -190,8 +200,9 @@ impl<T: FusedStorage> VectorBody for Load<'_, T> {
 struct Store<'g, T> {
     tile: &'g [Lanes],
     wide: &'g mut [[f32; SMALL_CLASSES]; ROWS],
-    destinations: [*mut T; ROWS],
-    wanted: [bool; ROWS],
+    /// The first one, and the distance to the next.
+    rows: (*mut T, usize),
+    wanted: &'g [bool; ROWS],
 }
 
 impl<T: FusedStorage> VectorBody for Store<'_, T> {
@@ -201,20 +212,16 @@ impl<T: FusedStorage> VectorBody for Store<'_, T> {
     /// That of the function that makes this body.
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let k = self.tile.len();
-        // SAFETY: as in `Load`; the wanted pointers come from exclusive borrows.
+        let Self { tile, wide, rows: (first, stride), wanted } = self;
+        // SAFETY: as in `Load`; the wanted rows come from exclusive borrows.
         unsafe {
             if T::EXACT {
-                let rows = self.destinations.map(<*mut T>::cast::<f32>);
-                scatter::<V>(self.tile, &rows, &self.wanted);
+                scatter::<V>(tile, (first.cast(), stride), wanted);
             } else {
-                let rows = std::array::from_fn(|l| self.wide[l].as_mut_ptr());
-                scatter::<V>(self.tile, &rows, &[true; ROWS]);
-                for l in 0..ROWS {
-                    if self.wanted[l] {
-                        for (j, value) in self.wide[l][..k].iter().enumerate() {
-                            *self.destinations[l].add(j) = T::narrow(*value);
-                        }
+                scatter::<V>(tile, (wide.as_mut_ptr().cast(), SMALL_CLASSES), wanted);
+                for (l, wide) in wide.iter().enumerate().filter(|(l, _)| wanted[*l]) {
+                    for (j, value) in wide[..tile.len()].iter().enumerate() {
+                        *first.add(l * stride + j) = T::narrow(*value);
                     }
                 }
             }
@@ -230,6 +237,8 @@ struct Compute<'g, 'a> {
     jobs: &'g LaneJobs<'a>,
     gradient: bool,
     values: &'g mut Values,
+    totals: &'g mut Totals,
+    explicit: &'g mut ExplicitSums,
 }
 
 impl VectorBody for Compute<'_, '_> {
@@ -296,8 +305,8 @@ struct Totals {
 }
 
 impl Totals {
-    #[inline(always)]
-    fn new() -> Self {
+    /// Nothing.
+    const NONE: Self = {
         let zero = [0.0; ROWS];
         Self {
             exp: zero,
@@ -308,6 +317,24 @@ impl Totals {
             weighted_mass: zero,
             entropy_dot: zero,
             predicted: [0.0; ROWS],
+        }
+    };
+
+    /// Forgets what a sweep of this kind adds up.
+    #[inline(always)]
+    fn clear<const KIND: u8, const ENTROPY: bool>(&mut self) {
+        self.exp.fill(0.0);
+        self.dot.fill(0.0);
+        if ENTROPY {
+            self.entropy_dot.fill(0.0);
+        }
+        if reads_dense(KIND) {
+            self.dense_dot.fill(0.0);
+            self.dense_mass.fill(0.0);
+        }
+        if KIND == DENSE_BY_CLASS {
+            self.weighted_dot.fill(0.0);
+            self.weighted_mass.fill(0.0);
         }
     }
 
@@ -335,7 +362,7 @@ impl Compute<'_, '_> {
     /// The jobs fit the tile, and there is one; the CPU has what `V` needs.
     #[inline(always)]
     unsafe fn sweep<V: Vector, const KIND: u8, const ENTROPY: bool>(self) {
-        let Self { setting, tile, second, jobs, gradient, values } = self;
+        let Self { setting, tile, second, jobs, gradient, values, totals, explicit } = self;
         if KIND != PLAIN {
             // SAFETY: passed on to the caller.
             unsafe { jobs.load_second::<V, KIND>(second) };
@@ -361,8 +388,8 @@ impl Compute<'_, '_> {
         };
 
         let (max, magnitude) = extremes(proof, tile, vectors);
-        let explicit = jobs.sums(tile, &max, weights);
-        let mut totals = Totals::new();
+        jobs.sums(tile, &max, weights, explicit);
+        totals.clear::<KIND, ENTROPY>();
         for at in 0..vectors {
             let max = proof.load(part(&max, at));
             // The first class that attains the maximum.
@@ -417,8 +444,8 @@ impl Compute<'_, '_> {
         }
         for l in 0..jobs.len() {
             // Huge masses would overflow in single precision.
-            values.found[l] =
-                jobs.covers(l) && magnitude[l] < HUGE_BITS && totals.dense_mass[l] <= LARGEST_FACTOR;
+            let small_mass = !reads_dense(KIND) || totals.dense_mass[l] <= LARGEST_FACTOR;
+            values.found[l] = jobs.covers(l) && magnitude[l] < HUGE_BITS && small_mass;
             values.correct[l] = jobs.label(l) == Some(totals.predicted[l].to_bits() as usize);
         }
         if !gradient {

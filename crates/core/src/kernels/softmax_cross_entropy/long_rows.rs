@@ -21,12 +21,13 @@ use super::sums::Sums;
 use super::{HUGE_BITS, RowBuffers, RowValue};
 use crate::kernels::isa::{VectorBody, run_vectors};
 use crate::kernels::math;
+use crate::kernels::prefetch::prefetch;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
 use gradient::Gradient;
 use passes::{Arrays, BLOCK, exponentials, largest, last_exponentials, mass_sum};
 pub(super) use totals::Total;
-use totals::Totals;
+use totals::{Sum, Totals};
 
 /// Rows that go through the passes together, at most.
 pub(crate) const GROUP: usize = 8;
@@ -174,11 +175,11 @@ impl RowSums {
         job: &Job<'_>,
         weighted: bool,
         outlook: &Outlook,
-        totals: &Totals,
+        totals: &Sum,
     ) -> Self {
-        let (dense_mass, dense_dot) = (outlook.dense_mass, totals.dense_dot.sum());
+        let (dense_mass, dense_dot) = (outlook.dense_mass, totals.dense_dot);
         let (weighted_mass, weighted_dot) = if KIND == DENSE_BY_CLASS && weighted {
-            (totals.weighted_mass.sum(), totals.weighted_dot.sum())
+            (totals.weighted_mass, totals.weighted_dot)
         } else {
             (dense_mass, dense_dot)
         };
@@ -191,7 +192,7 @@ impl RowSums {
         let pairs = &outlook.pairs;
         Self {
             target: factor * mass + dense_factor * weighted_mass + pairs.mass,
-            target_dot: factor * totals.dot.sum() + dense_factor * weighted_dot + pairs.dot,
+            target_dot: factor * totals.dot + dense_factor * weighted_dot + pairs.dot,
             plain: if reads_dense(KIND) { dense_mass } else { pairs.plain_mass },
             plain_dot: if reads_dense(KIND) { dense_dot } else { pairs.plain_dot },
         }
@@ -205,7 +206,7 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
         let k = rows.first().map_or(0, |row| row.logits().len());
         let weights = setting.class_weights;
         let mut outlooks = [None; GROUP];
-        let mut totals = [Totals::default(); GROUP];
+        let mut totals = [Sum::default(); GROUP];
         let mut exps = [1.0_f64; GROUP];
         let next = (rows.len(), ahead);
         for (at, (row, job)) in rows.iter().zip(jobs).enumerate() {
@@ -215,9 +216,10 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
             if let Some(outlook) = outlooks[at] {
                 let arrays = Arrays::new::<KIND>(job, weights);
                 let max = proof.splat(outlook.max);
-                totals[at] =
+                let of_row =
                     second_pass::<T, V, KIND, ENTROPY>(row, room_of(room, at, k), &arrays, max, next);
-                exps[at] = totals[at].exp.sum();
+                totals[at] = of_row.sum::<KIND, ENTROPY>();
+                exps[at] = totals[at].exp;
             }
         }
         // Of all rows at once.
@@ -235,7 +237,7 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
                 nll: sums.plain * log_sum - sums.plain_dot,
                 correct: outlook.correct,
                 confidence: inverse,
-                entropy: if ENTROPY { log_sum - totals[at].entropy_dot.sum() * inverse } else { f64::NAN },
+                entropy: if ENTROPY { log_sum - totals[at].entropy_dot * inverse } else { f64::NAN },
             });
             if row.wants_gradient() {
                 let factors = Factors {
@@ -353,17 +355,4 @@ impl<V: Vector> Running<'_, '_, V> {
         }
         exponentials::<V, KIND, ENTROPY>(logits, self.arrays, from, self.max, &mut self.sums)
     }
-}
-
-/// Asks for the cache lines of so many values at an address, which need not be there.
-#[inline(always)]
-fn prefetch<T>(address: *const T, values: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..values * size_of::<T>()).step_by(64) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: SSE is part of the target; a prefetch changes nothing and never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast::<i8>().wrapping_add(line)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (address, values);
 }

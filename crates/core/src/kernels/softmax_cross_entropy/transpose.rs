@@ -7,15 +7,42 @@ use crate::kernels::vector::Vector;
 /// With fewer, the compiler unrolls the loops over lanes before it looks for vectors in them, and finds few.
 pub(crate) const ROWS: usize = 64;
 
+/// Where the row of each lane begins.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'p> {
+    Each(&'p [*const f32; ROWS]),
+    /// `stride` from one to the next. Lanes beyond `count` repeat the first row, and their results go nowhere.
+    Apart {
+        first: *const f32,
+        stride: usize,
+        count: usize,
+    },
+}
+
+impl Rows<'_> {
+    /// # Safety
+    /// The rows of all lanes must be there.
+    #[inline(always)]
+    unsafe fn of(&self, l: usize) -> *const f32 {
+        match *self {
+            Self::Each(rows) => rows[l],
+            // SAFETY: passed on to the caller.
+            Self::Apart { first, stride, count } => unsafe {
+                first.add(if l < count { l * stride } else { 0 })
+            },
+        }
+    }
+}
+
 /// The values of one class, a row in each lane.
 pub(super) type Lanes = [f32; ROWS];
 
 /// `tile[j][l] = rows[l][j]` for the classes that the tile has.
 ///
 /// # Safety
-/// Each pointer must be readable for `tile.len()` values; the CPU must have the instruction set of `V`.
+/// Each row must be readable for `tile.len()` values; the CPU must have the instruction set of `V`.
 #[inline(always)]
-pub(super) unsafe fn gather<V: Vector>(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
+pub(super) unsafe fn gather<V: Vector>(rows: Rows<'_>, tile: &mut [Lanes]) {
     // SAFETY: passed on to the caller.
     unsafe {
         #[cfg(target_arch = "x86_64")]
@@ -24,28 +51,32 @@ pub(super) unsafe fn gather<V: Vector>(rows: &[*const f32; ROWS], tile: &mut [La
         }
         for (j, lanes) in tile.iter_mut().enumerate() {
             for l in 0..ROWS {
-                lanes[l] = *rows[l].add(j);
+                lanes[l] = *rows.of(l).add(j);
             }
         }
     }
 }
 
-/// `rows[l][j] = tile[j][l]` for the lanes of which `wanted` says so.
+/// `rows[l][j] = tile[j][l]` for the lanes of which `wanted` says so, with the rows `stride` apart from the first on.
 ///
 /// # Safety
-/// Each wanted pointer must be writable for `tile.len()` values; the CPU must have the instruction set of `V`.
+/// Each wanted row must be writable for `tile.len()` values; the CPU must have the instruction set of `V`.
 #[inline(always)]
-pub(super) unsafe fn scatter<V: Vector>(tile: &[Lanes], rows: &[*mut f32; ROWS], wanted: &[bool; ROWS]) {
+pub(super) unsafe fn scatter<V: Vector>(
+    tile: &[Lanes],
+    (first, stride): (*mut f32, usize),
+    wanted: &[bool; ROWS],
+) {
     // SAFETY: passed on to the caller.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if V::FMA && tile.len() >= x86::SIDE {
-            return x86::scatter(tile, rows, wanted);
+            return x86::scatter(tile, (first, stride), wanted);
         }
         for l in 0..ROWS {
             if wanted[l] {
                 for (j, lanes) in tile.iter().enumerate() {
-                    *rows[l].add(j) = lanes[l];
+                    *first.add(l * stride + j) = lanes[l];
                 }
             }
         }
@@ -57,7 +88,7 @@ pub(super) unsafe fn scatter<V: Vector>(tile: &[Lanes], rows: &[*mut f32; ROWS],
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, ROWS};
+    use super::{Lanes, ROWS, Rows};
 
     pub(super) const SIDE: usize = 8;
 
@@ -71,14 +102,14 @@ mod x86 {
     /// As [`super::gather`], with at least [`SIDE`] classes.
     #[target_feature(enable = "avx")]
     #[inline]
-    pub(super) unsafe fn gather(rows: &[*const f32; ROWS], tile: &mut [Lanes]) {
+    pub(super) unsafe fn gather(rows: Rows<'_>, tile: &mut [Lanes]) {
         for j in starts(tile.len()) {
             for part in (0..ROWS).step_by(SIDE) {
                 // SAFETY: `j + SIDE` does not exceed the number of classes, which the rows and the tile have.
                 unsafe {
                     let mut square = [_mm256_setzero_ps(); SIDE];
                     for l in 0..SIDE {
-                        square[l] = _mm256_loadu_ps(rows[part + l].add(j));
+                        square[l] = _mm256_loadu_ps(rows.of(part + l).add(j));
                     }
                     let turned = turn(square);
                     for i in 0..SIDE {
@@ -93,7 +124,7 @@ mod x86 {
     /// As [`super::scatter`], with at least [`SIDE`] classes.
     #[target_feature(enable = "avx")]
     #[inline]
-    pub(super) unsafe fn scatter(tile: &[Lanes], rows: &[*mut f32; ROWS], wanted: &[bool; ROWS]) {
+    pub(super) unsafe fn scatter(tile: &[Lanes], (first, stride): (*mut f32, usize), wanted: &[bool; ROWS]) {
         for j in starts(tile.len()) {
             for part in (0..ROWS).step_by(SIDE) {
                 // SAFETY: as in `gather`.
@@ -105,7 +136,7 @@ mod x86 {
                     let turned = turn(square);
                     for l in 0..SIDE {
                         if wanted[part + l] {
-                            _mm256_storeu_ps(rows[part + l].add(j), turned[l]);
+                            _mm256_storeu_ps(first.add((part + l) * stride + j), turned[l]);
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! What the rows of a group are read against, lane by lane.
 
 use super::super::job::{ClassBackground, Job, Kind, LARGEST_SCALE, PairSums, Pairs, reads_dense};
-use super::super::transpose::{Lanes, ROWS, gather};
+use super::super::transpose::{Lanes, ROWS, Rows, gather};
 use super::SMALL_CLASSES;
 use crate::kernels::vector::Vector;
 
@@ -15,6 +15,8 @@ pub(crate) struct LaneJobs<'a> {
     n_skipped: usize,
     /// The label, or [`NO_LABEL`].
     labels: [u32; ROWS],
+    /// Lanes without a label.
+    n_unlabelled: usize,
     pub(super) pair_factors: [f64; ROWS],
     pub(super) uniform: Lanes,
     pub(super) background_factors: Lanes,
@@ -41,6 +43,7 @@ impl<'a> LaneJobs<'a> {
             skipped: [false; ROWS],
             n_skipped: 0,
             labels: [NO_LABEL; ROWS],
+            n_unlabelled: 0,
             pair_factors: [0.0; ROWS],
             uniform: [0.0; ROWS],
             background_factors: [0.0; ROWS],
@@ -70,6 +73,19 @@ impl<'a> LaneJobs<'a> {
         let covered = scale.abs() <= LARGEST_SCALE;
         self.put_label(label as u32, if covered { scale as f32 } else { 0.0 }, !covered);
         self.fit &= label < self.n_classes;
+    }
+
+    /// Takes the labels of all lanes, whose other terms are the common ones, their scale too.
+    #[inline(always)]
+    pub(crate) fn push_labels(&mut self, labels: &[i64]) {
+        self.fit &= labels.len() <= ROWS;
+        self.count = labels.len().min(ROWS);
+        let mut largest = 0;
+        for (to, label) in self.labels.iter_mut().zip(labels) {
+            *to = *label as u32;
+            largest = (*label as u64).max(largest);
+        }
+        self.fit &= largest < self.n_classes as u64;
     }
 
     /// [`push_label`](Self::push_label) with the strength's terms of this job in place of the common ones.
@@ -140,6 +156,7 @@ impl<'a> LaneJobs<'a> {
             Pairs::Label(label) => self.labels[l] = label as u32,
             pairs => {
                 self.labels[l] = NO_LABEL;
+                self.n_unlabelled += 1;
                 self.pairs[l] = pairs;
             }
         }
@@ -162,6 +179,7 @@ impl<'a> LaneJobs<'a> {
     pub(crate) fn clear(&mut self) {
         self.count = 0;
         self.n_skipped = 0;
+        self.n_unlabelled = 0;
         self.fit = true;
     }
 
@@ -219,14 +237,30 @@ impl<'a> LaneJobs<'a> {
         } else {
             let rows = std::array::from_fn(|l| arrays[if l < self.count { l } else { 0 }].as_ptr());
             // SAFETY: passed on to the caller.
-            unsafe { gather::<V>(&rows, tile) };
+            unsafe { gather::<V>(Rows::Each(&rows), tile) };
         }
     }
 
-    /// What the explicit parts add up to, of logits less the lane's maximum.
+    /// What the explicit parts add up to, of logits less the lane's maximum; into lanes beyond the last job, anything.
     #[inline(always)]
-    pub(super) fn sums(&self, tile: &[Lanes], max: &Lanes, weights: Option<&[f32]>) -> ExplicitSums {
-        let mut sums = ExplicitSums::default();
+    pub(super) fn sums(&self, tile: &[Lanes], max: &Lanes, weights: Option<&[f32]>, sums: &mut ExplicitSums) {
+        if self.n_unlabelled == 0 {
+            let (mut of_label, mut weight) = ([0.0; ROWS], [1.0; ROWS]);
+            for l in 0..self.count {
+                let label = self.labels[l] as usize;
+                of_label[l] = tile[label][l];
+                weight[l] = weights.map_or(1.0, |weights| weights[label]);
+            }
+            for l in 0..ROWS {
+                let shifted = f64::from(of_label[l] - max[l]);
+                let q = self.pair_factors[l] * f64::from(weight[l]);
+                sums.mass[l] = q;
+                sums.dot[l] = q * shifted;
+                sums.plain_mass[l] = 1.0;
+                sums.plain_dot[l] = shifted;
+            }
+            return;
+        }
         for l in 0..self.count {
             let shifted = |class: usize| f64::from(tile[class][l] - max[l]);
             let weight = |class: usize| weights.map_or(1.0, |weights| f64::from(weights[class]));
@@ -236,16 +270,26 @@ impl<'a> LaneJobs<'a> {
             sums.plain_mass[l] = found.plain_mass;
             sums.plain_dot[l] = found.plain_dot;
         }
-        sums
     }
 
     /// Subtracts the explicit parts from the gradient.
     #[inline(always)]
     pub(super) fn subtract(&self, tile: &mut [Lanes], weights: Option<&[f32]>) {
+        let weight = |class: usize| weights.map_or(1.0, |weights| f64::from(weights[class]));
+        if self.n_unlabelled == 0 && weights.is_none() {
+            let mut q = [0.0; ROWS];
+            for l in 0..ROWS {
+                q[l] = (self.pair_factors[l] * f64::from(self.scales[l])) as f32;
+            }
+            for l in 0..self.count {
+                tile[self.labels[l] as usize][l] -= q[l];
+            }
+            return;
+        }
         for l in 0..self.count {
             let factor = self.pair_factors[l];
             self.pairs(l).each(|class, mass| {
-                let q = factor * mass * weights.map_or(1.0, |weights| f64::from(weights[class]));
+                let q = factor * mass * weight(class);
                 tile[class][l] -= (q * f64::from(self.scales[l])) as f32;
             });
         }
@@ -260,9 +304,8 @@ pub(super) struct ExplicitSums {
     pub plain_dot: [f64; ROWS],
 }
 
-impl Default for ExplicitSums {
-    fn default() -> Self {
-        let zero = [0.0; ROWS];
-        Self { mass: zero, dot: zero, plain_mass: zero, plain_dot: zero }
-    }
+impl ExplicitSums {
+    /// Nothing.
+    pub(super) const NONE: Self =
+        Self { mass: [0.0; ROWS], dot: [0.0; ROWS], plain_mass: [0.0; ROWS], plain_dot: [0.0; ROWS] };
 }

@@ -34,7 +34,34 @@ pub(super) struct Totals {
     pub entropy_dot: Total,
 }
 
+/// [`Totals`] of a whole row: zero where its body adds up nothing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sum {
+    pub exp: f64,
+    pub dot: f64,
+    pub dense_dot: f64,
+    pub weighted_dot: f64,
+    pub weighted_mass: f64,
+    pub entropy_dot: f64,
+}
+
 impl Totals {
+    #[inline(always)]
+    pub(super) fn sum<const KIND: u8, const ENTROPY: bool>(&self) -> Sum {
+        let mut sum = Sum { exp: self.exp.sum(), dot: self.dot.sum(), ..Sum::default() };
+        if reads_dense(KIND) {
+            sum.dense_dot = self.dense_dot.sum();
+        }
+        if KIND == DENSE_BY_CLASS {
+            sum.weighted_dot = self.weighted_dot.sum();
+            sum.weighted_mass = self.weighted_mass.sum();
+        }
+        if ENTROPY {
+            sum.entropy_dot = self.entropy_dot.sum();
+        }
+        sum
+    }
+
     #[inline(always)]
     pub(super) fn add<V: Vector, const KIND: u8, const ENTROPY: bool>(&mut self, sums: Sums<V>) {
         self.exp.add(sums.exp);
