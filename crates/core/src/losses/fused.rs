@@ -182,7 +182,7 @@ impl<'a> Fused<'a> {
                 }
                 position += 1;
             }
-            let ahead = run.distance(context, count);
+            let ahead = run.distance(context, position, count);
             long_rows(&setting, k, &mut rows[..count], &jobs[..count], &mut values, (room, ahead));
             for at in 0..count {
                 let (position, weight, scale) = places[at];

@@ -358,9 +358,9 @@ impl<'b, T: Storage> Run<'b, T> {
         row_buffers(self.rows(context, position, 1), context.n_classes)
     }
 
-    /// The distance over so many rows, or 0 if none is left after those taken.
-    pub(super) fn distance(&self, context: &Context<'_>, rows: usize) -> usize {
-        if self.buffers.logits().is_empty() { 0 } else { rows * context.stride }
+    /// The distance over so many rows, or 0 if the batch ends at `position`: what comes next may be another run's.
+    pub(super) fn distance(&self, context: &Context<'_>, position: usize, rows: usize) -> usize {
+        if self.first + position < context.targets.n_rows() { rows * context.stride } else { 0 }
     }
 
     /// Keeps the value of the row at `position`.
