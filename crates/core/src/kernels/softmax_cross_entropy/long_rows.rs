@@ -25,7 +25,7 @@ use crate::kernels::prefetch::prefetch;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
 use gradient::Gradient;
-use passes::{Arrays, BLOCK, exponentials, largest, last_exponentials, mass_sum};
+use passes::{Arrays, STEPS, exponentials, largest, last_exponentials, mass_sum};
 pub(super) use totals::Total;
 use totals::{Sum, Totals};
 
@@ -284,48 +284,50 @@ fn second_pass<T: FusedStorage, V: Vector, const KIND: u8, const ENTROPY: bool>(
         let place = (k - LANES, LANES - (k - main));
         last = last_exponentials::<V, KIND, ENTROPY>(T::load(max, end), arrays, place, max, &mut sums);
     }
+    // Where there is no next row, the row's own lines are asked for, which costs nothing.
     let next = row.logits().as_ptr().wrapping_add(ahead);
     // Dense rows stand one after the other.
-    let next_dense = arrays.dense.as_ptr().wrapping_add(together * k);
-    let fetch = |at: usize| {
-        if ahead != 0 {
-            prefetch(next.wrapping_add(at * LANES), LANES);
-            if reads_dense(KIND) {
-                prefetch(next_dense.wrapping_add(at * LANES), LANES);
-            }
-        }
-    };
-    let mut running = Running { arrays, max, sums, totals: Totals::default() };
+    let next_dense = arrays.dense.as_ptr().wrapping_add(if ahead == 0 { 0 } else { together * k });
+    let mut running = Running { arrays, max, sums, totals: Totals::default(), next, next_dense };
     match row {
         RowBuffers::Gradient(logits, gradient) if T::EXACT => {
-            let steps = logits.as_chunks().0.iter().zip(gradient.as_chunks_mut().0);
-            for (at, (from, to)) in steps.enumerate() {
-                fetch(at);
-                T::store(running.step::<KIND, ENTROPY>(at, T::load(max, from)), to);
+            let (from, to) =
+                (logits.as_chunks().0.chunks(STEPS), gradient.as_chunks_mut().0.chunks_mut(STEPS));
+            for (block, (from, to)) in from.zip(to).enumerate() {
+                for (at, (from, to)) in from.iter().zip(to).enumerate() {
+                    T::store(running.step::<KIND, ENTROPY>(block * STEPS + at, from), to);
+                }
+                running.end_block::<KIND, ENTROPY>();
             }
         }
         RowBuffers::InPlace(row) if T::EXACT => {
-            for (at, step) in row.as_chunks_mut().0.iter_mut().enumerate() {
-                fetch(at);
-                T::store(running.step::<KIND, ENTROPY>(at, T::load(max, step)), step);
+            for (block, steps) in row.as_chunks_mut().0.chunks_mut(STEPS).enumerate() {
+                for (at, step) in steps.iter_mut().enumerate() {
+                    T::store(running.step::<KIND, ENTROPY>(block * STEPS + at, step), step);
+                }
+                running.end_block::<KIND, ENTROPY>();
             }
         }
         RowBuffers::Gradient(..) | RowBuffers::InPlace(_) => {
-            let steps = row.logits().as_chunks().0.iter().zip(room.as_chunks_mut().0);
-            for (at, (from, to)) in steps.enumerate() {
-                fetch(at);
-                running.step::<KIND, ENTROPY>(at, T::load(max, from)).store(to);
+            let (from, to) =
+                (row.logits().as_chunks().0.chunks(STEPS), room.as_chunks_mut().0.chunks_mut(STEPS));
+            for (block, (from, to)) in from.zip(to).enumerate() {
+                for (at, (from, to)) in from.iter().zip(to).enumerate() {
+                    running.step::<KIND, ENTROPY>(block * STEPS + at, from).store(to);
+                }
+                running.end_block::<KIND, ENTROPY>();
             }
         }
         RowBuffers::Forward(logits) => {
-            for (at, step) in logits.as_chunks().0.iter().enumerate() {
-                fetch(at);
-                running.step::<KIND, ENTROPY>(at, T::load(max, step));
+            for (block, steps) in logits.as_chunks().0.chunks(STEPS).enumerate() {
+                for (at, step) in steps.iter().enumerate() {
+                    running.step::<KIND, ENTROPY>(block * STEPS + at, step);
+                }
+                running.end_block::<KIND, ENTROPY>();
             }
         }
     }
-    let Running { mut totals, sums, .. } = running;
-    totals.add::<V, KIND, ENTROPY>(sums);
+    let totals = running.totals;
     if main < k && !T::EXACT {
         if let Some(end) = room.last_chunk_mut() {
             last.store(end);
@@ -337,22 +339,34 @@ fn second_pass<T: FusedStorage, V: Vector, const KIND: u8, const ENTROPY: bool>(
 }
 
 /// The second pass in the middle of a row.
-struct Running<'g, 'a, V> {
+struct Running<'g, 'a, V, T> {
     arrays: &'g Arrays<'a>,
     max: V,
+    /// Those of the block so far.
     sums: Sums<V>,
     totals: Totals,
+    /// What is fetched meanwhile.
+    next: *const T,
+    next_dense: *const f32,
 }
 
-impl<V: Vector> Running<'_, '_, V> {
+impl<V: Vector, T: FusedStorage> Running<'_, '_, V, T> {
     /// The exponentials of step `at`, which the sums take in.
     #[inline(always)]
-    fn step<const KIND: u8, const ENTROPY: bool>(&mut self, at: usize, logits: V) -> V {
+    fn step<const KIND: u8, const ENTROPY: bool>(&mut self, at: usize, logits: &[T; LANES]) -> V {
         let from = at * LANES;
-        if at != 0 && from.is_multiple_of(BLOCK) {
-            self.totals.add::<V, KIND, ENTROPY>(self.sums);
-            self.sums = Sums::new(self.max);
+        prefetch(self.next.wrapping_add(from), LANES);
+        if reads_dense(KIND) {
+            prefetch(self.next_dense.wrapping_add(from), LANES);
         }
+        let logits = T::load(self.max, logits);
         exponentials::<V, KIND, ENTROPY>(logits, self.arrays, from, self.max, &mut self.sums)
+    }
+
+    /// The sums of a block go to double precision.
+    #[inline(always)]
+    fn end_block<const KIND: u8, const ENTROPY: bool>(&mut self) {
+        self.totals.add::<V, KIND, ENTROPY>(self.sums);
+        self.sums = Sums::new(self.max);
     }
 }

@@ -8,8 +8,8 @@ use crate::kernels::exp_f32::exp_nonpositive;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector, all_but};
 
-/// Values summed in single precision before the sums move to double precision: 16 additions a lane.
-pub(super) const BLOCK: usize = 256;
+/// Vectors summed in single precision before the sums move to double precision.
+pub(super) const STEPS: usize = 16;
 
 /// The arrays that a row is read against; empty where the body reads none.
 #[derive(Clone, Copy)]
@@ -83,7 +83,7 @@ pub(super) fn largest<T: FusedStorage, V: Vector>(proof: V, row: &[T]) -> (f32, 
 pub(super) fn mass_sum<V: Vector>(proof: V, dense: &[f32]) -> f64 {
     let mut total = Total::default();
     let mut rest = 0.0;
-    for block in dense.chunks(2 * BLOCK) {
+    for block in dense.chunks(2 * STEPS * LANES) {
         let (steps, end) = block.as_chunks::<LANES>();
         let (mut even, mut odd) = (proof.splat(0.0), proof.splat(0.0));
         let (pairs, single) = steps.as_chunks::<2>();
