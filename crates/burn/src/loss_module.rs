@@ -215,7 +215,9 @@ impl Call {
                     None => Ok(Targets::labels(labels)),
                 }
             }
-            LossTargets::Distribution(rows) => Targets::distribution(DenseRows::F32(rows), self.n_classes),
+            LossTargets::Distribution(rows) => {
+                Targets::distribution_deferred(DenseRows::F32(rows), self.n_classes)
+            }
             LossTargets::Rows(targets) => Ok(targets.clone()),
         }
     }

@@ -30,7 +30,11 @@ fn prepare<T: FusedStorage>(n: usize, k: usize, form: &str) -> Rounds {
         .collect();
     let mut distribution = |rows: usize| -> Vec<f64> {
         let masses: Vec<f64> = (0..rows * k).map(|_| stream.uniform() + 0.1).collect();
-        masses.chunks_exact(k).flat_map(|row| row.iter().map(|m| m / row.iter().sum::<f64>())).collect()
+        let share = |row: &[f64]| -> Vec<f64> {
+            let sum: f64 = row.iter().sum();
+            row.iter().map(|mass| mass / sum).collect()
+        };
+        masses.chunks_exact(k).flat_map(share).collect()
     };
     let soft: Vec<f32> =
         if form == "soft" { distribution(n).iter().map(|m| *m as f32).collect() } else { Vec::new() };
@@ -64,7 +68,7 @@ fn prepare<T: FusedStorage>(n: usize, k: usize, form: &str) -> Rounds {
             let uniform = || Background::Uniform;
             let by_label = || Labels::with_ignore(&labels, k, ignored.then_some(-100)).map(Targets::labels);
             let targets = match form.as_str() {
-                "soft" => Targets::distribution(DenseRows::F32(&soft), k)?.smoothed(0.1, uniform()),
+                "soft" => Targets::distribution_deferred(DenseRows::F32(&soft), k)?.smoothed(0.1, uniform()),
                 "sparse" => Targets::sparse(pairs.0.as_slice(), pairs.1.as_slice(), pairs.2.as_slice(), k)?
                     .smoothed(0.1, uniform()),
                 "per_sample" => by_label()?.smoothed_per_row(strengths.as_slice(), uniform())?,

@@ -6,6 +6,8 @@ mod calibration;
 mod conformance;
 /// Values and gradients of PyTorch's cross-entropy.
 mod cross_entropy;
+/// Distributions that are checked when a loss reads them.
+mod deferred;
 /// The predictive entropy of the vectorised cross-entropy.
 mod entropy;
 /// Losses and targets of Keras, optax, timm and fairseq.

@@ -124,7 +124,7 @@ fn kernel<T: FusedStorage>(form: Form, n: usize, k: usize, rounds: usize) -> Res
         let start = Instant::now();
         let by_label = Targets::labels(Labels::new(&labels, k)?);
         let targets = match form {
-            Form::Soft => Targets::distribution(DenseRows::F32(&soft), k)?,
+            Form::Soft => Targets::distribution_deferred(DenseRows::F32(&soft), k)?,
             Form::Prior => by_label.smoothed(SMOOTHING, Background::Prior(even.as_slice().into())),
             Form::PerSample => by_label.smoothed_per_row(strengths.as_slice(), Background::Uniform)?,
             Form::Labels | Form::Weights | Form::Forward => by_label.smoothed(SMOOTHING, Background::Uniform),

@@ -1,10 +1,10 @@
 //! Whether a row of masses is in order, and its sum: what is asked of every dense target.
 
 use super::isa::{Isa, VectorBody, run_vectors};
-use super::vector::{LANES, Vector, lanes_of};
+use super::vector::{LANES, PARTS, Vector, lanes_of};
 
-/// Vectors summed in single precision before the sums move to double precision.
-const BLOCK: usize = 16;
+/// Vectors of each of two sums in single precision before the sums move to double precision.
+const STEPS: usize = 16;
 
 /// The sum of masses, to 1e-6 of it; `None` if one is negative (-0.0 too), infinite or NaN.
 pub(crate) fn sum_of_masses(masses: &[f32]) -> Option<f64> {
@@ -22,25 +22,42 @@ impl VectorBody for Sum<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) -> Self::Output {
         // SAFETY: passed on to the caller.
-        let zero = unsafe { V::new(0.0) };
-        let (steps, rest) = self.0.as_chunks::<LANES>();
-        let mut parts = [0.0; 8];
-        // Signs and infinities are the largest bits.
-        let mut most = zero;
-        for block in steps.chunks(BLOCK) {
-            let mut sum = zero;
-            for step in block {
-                let masses = zero.load(step);
-                sum = sum.plus(masses);
-                most = most.larger_bits(masses);
-            }
-            sum.fold_into(&mut parts);
-        }
-        let ordinary = |mass: f32| mass.to_bits() < f32::INFINITY.to_bits();
-        let rest_sum: f64 = rest.iter().map(|mass| f64::from(*mass)).sum();
-        let all = lanes_of(most).into_iter().chain(rest.iter().copied()).all(ordinary);
-        all.then(|| parts.iter().sum::<f64>() + rest_sum)
+        sum_in_vectors(unsafe { V::new(0.0) }, self.0)
     }
+}
+
+/// [`sum_of_masses`] inside a body; `proof` is any vector.
+#[inline(always)]
+pub(super) fn sum_in_vectors<V: Vector>(proof: V, masses: &[f32]) -> Option<f64> {
+    let zero = proof.splat(0.0);
+    let (steps, rest) = masses.as_chunks::<LANES>();
+    let mut parts = [0.0; PARTS];
+    // Signs and infinities are the largest bits.
+    let (mut most, mut odd_most) = (zero, zero);
+    for block in steps.chunks(2 * STEPS) {
+        let (mut even, mut odd) = (zero, zero);
+        let (pairs, single) = block.as_chunks::<2>();
+        for [a, b] in pairs {
+            let (a, b) = (proof.load(a), proof.load(b));
+            even = even.plus(a);
+            odd = odd.plus(b);
+            most = most.larger_bits(a);
+            odd_most = odd_most.larger_bits(b);
+        }
+        for step in single {
+            let masses = proof.load(step);
+            even = even.plus(masses);
+            most = most.larger_bits(masses);
+        }
+        even.plus(odd).fold_into(&mut parts);
+    }
+    let infinite = f32::INFINITY.to_bits();
+    let mut largest = rest.iter().fold(0, |most, mass| mass.to_bits().max(most));
+    for bits in lanes_of(most.larger_bits(odd_most)) {
+        largest = bits.to_bits().max(largest);
+    }
+    let rest: f64 = rest.iter().map(|mass| f64::from(*mass)).sum();
+    (largest < infinite).then(|| parts.iter().sum::<f64>() + rest)
 }
 
 #[cfg(test)]

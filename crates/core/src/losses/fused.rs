@@ -24,6 +24,7 @@ pub(super) struct Fused<'a> {
     isa: Isa,
     entropy: bool,
     kind: Kind,
+    distributions: bool,
     dense: Cow<'a, [f32]>,
     shares: Shares,
     backgrounds: Backgrounds,
@@ -62,6 +63,7 @@ impl<'a> Fused<'a> {
             isa,
             entropy: options.entropy,
             kind,
+            distributions: targets.is_deferred(),
             dense,
             shares,
             backgrounds,
@@ -72,7 +74,8 @@ impl<'a> Fused<'a> {
 
     fn setting(&self) -> Setting<'_> {
         let class_weights = self.narrow_weights.as_deref();
-        Setting { isa: self.isa, kind: self.kind, entropy: self.entropy, class_weights }
+        let Self { isa, kind, entropy, distributions, .. } = *self;
+        Setting { isa, kind, entropy, distributions, class_weights }
     }
 
     /// The terms of a row's target, `None` where only the reference knows them.
@@ -155,7 +158,8 @@ impl<'a> Fused<'a> {
         work: impl Fn(usize) -> Option<(f64, f64, Option<Job<'j>>)>,
     ) -> Result<()> {
         let (k, setting) = (context.n_classes, self.setting());
-        let size = group_rows(k);
+        // Dense rows share the cache with them.
+        let size = if self.kind.reads_dense() { group_rows(2 * k) } else { group_rows(k) };
         let mut rows: [RowBuffers<'_, T>; GROUP] = std::array::from_fn(|_| RowBuffers::Forward(&[]));
         let mut jobs = [Job::EMPTY; GROUP];
         let mut places = [(0, 0.0, 0.0); GROUP];
@@ -212,6 +216,7 @@ impl<'a> Fused<'a> {
         buffers: RowBuffers<'_, T>,
         scale: f64,
     ) -> Result<RowValue> {
+        context.targets.check_deferred(row)?;
         match context.targets.row(row) {
             Some(target) => reference_row(row, buffers, target, self.class_weights, scale),
             None => Ok(RowValue::default()),
@@ -288,6 +293,10 @@ impl<'a> Fused<'a> {
 }
 
 impl<T: FusedStorage> Kernel<T> for Fused<'_> {
+    fn checks_rows(&self, n_classes: usize) -> bool {
+        n_classes > SMALL_CLASSES
+    }
+
     fn chunk(&self, n_classes: usize) -> Chunk {
         match n_classes {
             ..=SMALL_CLASSES => Chunk::SixtyFour,

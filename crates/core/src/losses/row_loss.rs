@@ -163,6 +163,7 @@ where
     let (n_rows, n_classes) = (targets.n_rows(), targets.n_classes());
     batch.buffers.check(n_rows, n_classes)?;
     targets.check_background()?;
+    targets.check_all_deferred()?;
     check_weights("class weight", batch.options.class_weights, n_classes)?;
     check_weights("sample weight", batch.options.sample_weights, n_rows)?;
     check_batch(info, batch)?;

@@ -48,6 +48,7 @@ impl<'a> RowsElsewhere<'a> {
             return Ok(None);
         }
         let plan = Plan::new(targets, options)?;
+        targets.check_all_deferred()?;
         Ok(Some(Self { plan, weights: RowWeights::new(options) }))
     }
 

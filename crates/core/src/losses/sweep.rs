@@ -139,6 +139,9 @@ pub(super) fn sweep<T: Storage>(batch: Batch<'_, T>, kernel: &impl Kernel<T>) ->
         return Err(Error::Shape { what: "the row losses", expected: n_rows, got: losses.len() });
     }
     let plan = Plan::new(targets, &options)?;
+    if !kernel.checks_rows(n_classes) {
+        targets.check_all_deferred()?;
+    }
     let inverse = 1.0 / plan.denominator;
     let context = Context { targets, n_classes, stride, row_weights: RowWeights::new(&options), inverse };
     let totals = context.blocks(kernel, buffers, losses)?;
@@ -300,6 +303,11 @@ impl Context<'_> {
 
 /// Computes rows that stand one after the other.
 pub(super) trait Kernel<T>: Sync {
+    /// Whether it calls [`Targets::check_deferred`] for every row that may need it, before it writes to it.
+    fn checks_rows(&self, _n_classes: usize) -> bool {
+        false
+    }
+
     /// Rows that are summed as they come. A run begins at a chunk's first row.
     fn chunk(&self, _n_classes: usize) -> Chunk {
         Chunk::One

@@ -45,6 +45,8 @@ pub struct Targets<'a> {
     background: Background<'a>,
     ignored: Option<Cow<'a, [bool]>>,
     normalised: bool,
+    /// Whether the rows are checked when a loss reads them.
+    deferred: bool,
 }
 
 impl<'a> Targets<'a> {
@@ -62,6 +64,32 @@ impl<'a> Targets<'a> {
         Self::dense(rows, n_classes, true)
     }
 
+    /// [`distribution`](Self::distribution) whose rows are checked when a loss reads them, which spares a pass over
+    /// memory: for a training's steps.
+    ///
+    /// A loss then has the errors of rows. Of a batch over more than 64 classes, cross-entropy checks each row
+    /// just before it computes it, so that the gradients of other rows may have been written when it finds one; all
+    /// else checks every row first. Rows that do not count are not checked.
+    ///
+    /// # Errors
+    /// [`Error::RaggedRows`] for a wrong length.
+    ///
+    /// # Examples
+    /// ```
+    /// use candor::losses::{Batch, CrossEntropy};
+    /// use candor::{Buffers, Error, targets::{DenseRows, Targets}};
+    /// let rows = [0.5_f32, 0.5, 0.7, 0.5];
+    /// let targets = Targets::distribution_deferred(DenseRows::F32(&rows), 2)?;
+    /// let logits = [0.0_f32; 4];
+    /// let found = CrossEntropy.value_grad(Batch::new(Buffers::Forward(&logits), &targets));
+    /// assert!(matches!(found, Err(Error::TargetSum { row: 1, .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn distribution_deferred(rows: DenseRows<'a>, n_classes: usize) -> Result<Self> {
+        let n_rows = rows_of(rows, n_classes)?;
+        Ok(Self { deferred: true, ..Self::hard(n_rows, n_classes, Explicit::Dense(rows), true) })
+    }
+
     /// Any non-negative masses a row; the loss is `Σ q_k (-ln p_k)` and its gradient `s·p - q` with
     /// `s = Σ q_k`. For targets that are meant to be unnormalised; elsewhere take
     /// [`distribution`](Self::distribution).
@@ -73,33 +101,54 @@ impl<'a> Targets<'a> {
     }
 
     fn dense(rows: DenseRows<'a>, n_classes: usize, normalised: bool) -> Result<Self> {
-        if n_classes == 0 {
-            return Err(Error::Shape { what: "the class axis", expected: 1, got: 0 });
-        }
-        if !rows.len().is_multiple_of(n_classes) {
-            return Err(Error::RaggedRows { what: "targets", len: rows.len(), n_classes });
-        }
-        let n_rows = rows.len() / n_classes;
-        let wrong = (0..n_rows)
+        let n_rows = rows_of(rows, n_classes)?;
+        let targets = Self::hard(n_rows, n_classes, Explicit::Dense(rows), normalised);
+        targets.check_dense(|_| true)?;
+        Ok(targets)
+    }
+
+    /// The masses of the dense rows that `asked` says.
+    fn check_dense(&self, asked: impl Fn(usize) -> bool + Sync) -> Result<()> {
+        let wrong = (0..self.n_rows)
             .into_par_iter()
-            .with_min_len(CHECKED_TOGETHER.div_ceil(n_classes))
-            .map(|row| {
-                let (from, to) = (row * n_classes, (row + 1) * n_classes);
-                let passes = match rows {
-                    DenseRows::F32(rows) => {
-                        sum_of_masses(&rows[from..to]).is_some_and(|sum| sum_passes(sum, normalised))
-                    }
-                    DenseRows::F64(rows) => passes(&rows[from..to], normalised),
-                };
-                if passes {
-                    Ok(())
-                } else {
-                    check_masses(row, (from..to).map(|at| rows.get(at)).enumerate(), normalised)
-                }
-            })
+            .with_min_len(CHECKED_TOGETHER.div_ceil(self.n_classes))
+            .map(|row| if asked(row) { self.check_dense_row(row) } else { Ok(()) })
             .find_first(Result::is_err);
-        wrong.unwrap_or(Ok(()))?;
-        Ok(Self::hard(n_rows, n_classes, Explicit::Dense(rows), normalised))
+        wrong.unwrap_or(Ok(()))
+    }
+
+    /// The masses of a dense row.
+    fn check_dense_row(&self, row: usize) -> Result<()> {
+        let Explicit::Dense(rows) = self.explicit else { return Ok(()) };
+        let (from, to) = (row * self.n_classes, (row + 1) * self.n_classes);
+        let passes = match rows {
+            DenseRows::F32(rows) => {
+                sum_of_masses(&rows[from..to]).is_some_and(|sum| sum_passes(sum, self.normalised))
+            }
+            DenseRows::F64(rows) => passes(&rows[from..to], self.normalised),
+        };
+        if passes {
+            return Ok(());
+        }
+        check_masses(row, (from..to).map(|at| rows.get(at)).enumerate(), self.normalised)
+    }
+
+    /// Whether rows are checked when they are read.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.deferred
+    }
+
+    /// The row's masses, if they were not checked before.
+    pub(crate) fn check_deferred(&self, row: usize) -> Result<()> {
+        if self.deferred { self.check_dense_row(row) } else { Ok(()) }
+    }
+
+    /// [`check_deferred`](Self::check_deferred) of all rows that count.
+    pub(crate) fn check_all_deferred(&self) -> Result<()> {
+        if self.deferred {
+            return self.check_dense(|row| self.ignored.as_ref().is_none_or(|ignored| !ignored[row]));
+        }
+        Ok(())
     }
 
     /// A few (class, mass) pairs a row: top-k teachers, Mixup of labels, several annotators.
@@ -168,6 +217,7 @@ impl<'a> Targets<'a> {
             background: Background::Uniform,
             ignored: None,
             normalised,
+            deferred: false,
         }
     }
 
@@ -422,9 +472,25 @@ impl<'a> LabelRows<'a> {
     }
 }
 
-/// Whether a sum is finite, and 1 for sure where it has to be: to half the tolerance, for it may be rounded.
+/// How many rows of so many classes there are.
+fn rows_of(rows: DenseRows<'_>, n_classes: usize) -> Result<usize> {
+    if n_classes == 0 {
+        return Err(Error::Shape { what: "the class axis", expected: 1, got: 0 });
+    }
+    if !rows.len().is_multiple_of(n_classes) {
+        return Err(Error::RaggedRows { what: "targets", len: rows.len(), n_classes });
+    }
+    Ok(rows.len() / n_classes)
+}
+
+/// Whether a sum is 1 for sure: to half the tolerance, for it may be rounded.
+pub(crate) fn is_one(sum: f64) -> bool {
+    (sum - 1.0).abs() <= 0.5 * TARGET_TOLERANCE
+}
+
+/// Whether a sum is finite, and 1 for sure where it has to be.
 fn sum_passes(sum: f64, normalised: bool) -> bool {
-    sum.is_finite() && (!normalised || (sum - 1.0).abs() <= 0.5 * TARGET_TOLERANCE)
+    sum.is_finite() && (!normalised || is_one(sum))
 }
 
 /// Whether a row passes for sure, in independent sums, which cost a fraction of one sum in order.

@@ -53,7 +53,7 @@ pub use convention::Convention;
 pub use cutmix::{CutMix, Patch};
 pub use disturb_label::DisturbLabel;
 pub use explicit::{DenseRows, Explicit};
-pub(crate) use form::LabelRows;
+pub(crate) use form::{LabelRows, is_one};
 pub use form::{TARGET_TOLERANCE, Targets};
 pub use generalised::Generalised;
 pub use graph::Graph;

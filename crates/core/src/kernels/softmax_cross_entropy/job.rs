@@ -12,6 +12,8 @@ pub(crate) struct Setting<'a> {
     pub kind: Kind,
     /// Whether the entropy is wanted; it costs 5 to 13 % of the sweep.
     pub entropy: bool,
+    /// Whether a dense row that is no distribution for sure is left to the reference, where it is many classes long.
+    pub distributions: bool,
     /// A factor for each class, which the classes of pairs and of dense rows are multiplied by.
     pub class_weights: Option<&'a [f32]>,
 }
@@ -34,6 +36,12 @@ pub(crate) enum Kind {
     Dense,
     /// The explicit part is a dense row, and background or weights differ by class.
     DenseByClass,
+}
+
+impl Kind {
+    pub(crate) fn reads_dense(self) -> bool {
+        matches!(self, Self::Dense | Self::DenseByClass)
+    }
 }
 
 /// [`Kind`] as the constant that a body is compiled for.

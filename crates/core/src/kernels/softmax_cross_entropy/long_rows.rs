@@ -20,12 +20,14 @@ use super::job::{
 use super::sums::Sums;
 use super::{HUGE_BITS, RowBuffers, RowValue};
 use crate::kernels::isa::{VectorBody, run_vectors};
+use crate::kernels::masses::sum_in_vectors;
 use crate::kernels::math;
 use crate::kernels::prefetch::prefetch;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
+use crate::targets::is_one;
 use gradient::Gradient;
-use passes::{Arrays, STEPS, exponentials, largest, last_exponentials, mass_sum};
+use passes::{Arrays, STEPS, exponentials, largest, last_exponentials};
 pub(super) use totals::Total;
 use totals::{Sum, Totals};
 
@@ -133,17 +135,21 @@ impl Outlook {
         proof: V,
         row: &[T],
         job: &Job<'_>,
-        weights: Option<&[f32]>,
+        setting: &Setting<'_>,
     ) -> Option<Self> {
         let (max, magnitude) = largest(proof, row);
         if magnitude >= HUGE_BITS {
             return None;
         }
-        let dense_mass = if reads_dense(KIND) { mass_sum(proof, job.dense) } else { 0.0 };
+        let dense_mass = if reads_dense(KIND) { sum_in_vectors(proof, job.dense)? } else { 0.0 };
         // Huge masses would overflow in single precision.
-        if dense_mass.is_nan() || dense_mass > LARGEST_FACTOR {
+        if dense_mass > LARGEST_FACTOR {
             return None;
         }
+        if setting.distributions && reads_dense(KIND) && !is_one(dense_mass) {
+            return None;
+        }
+        let weights = setting.class_weights;
         let shifted = |class: usize| f64::from(row[class].widen() - max);
         let weight = |class: usize| weights.map_or(1.0, |weights| f64::from(weights[class]));
         // The label is predicted if it attains the maximum and no earlier class does.
@@ -210,7 +216,7 @@ impl<T: FusedStorage> LongRows<'_, '_, '_, T> {
         let mut exps = [1.0_f64; GROUP];
         let next = (rows.len(), ahead);
         for (at, (row, job)) in rows.iter().zip(jobs).enumerate() {
-            outlooks[at] = Outlook::new::<T, V, KIND>(proof, row.logits(), job, weights);
+            outlooks[at] = Outlook::new::<T, V, KIND>(proof, row.logits(), job, setting);
         }
         for (at, (row, job)) in rows.iter_mut().zip(jobs).enumerate() {
             if let Some(outlook) = outlooks[at] {

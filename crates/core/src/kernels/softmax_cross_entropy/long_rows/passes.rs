@@ -3,7 +3,6 @@
 use super::super::extremes::Extremes;
 use super::super::job::{DENSE_BY_CLASS, Job, reads_background, reads_dense};
 use super::super::sums::{Masses, Sums};
-use super::totals::Total;
 use crate::kernels::exp_f32::exp_nonpositive;
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector, all_but};
@@ -76,28 +75,6 @@ pub(super) fn largest<T: FusedStorage, V: Vector>(proof: V, row: &[T]) -> (f32, 
         single.iter().for_each(|step| odd.see(T::load(proof, step)));
     }
     even.whole(odd)
-}
-
-/// The sum of a dense row's masses.
-#[inline(always)]
-pub(super) fn mass_sum<V: Vector>(proof: V, dense: &[f32]) -> f64 {
-    let mut total = Total::default();
-    let mut rest = 0.0;
-    for block in dense.chunks(2 * STEPS * LANES) {
-        let (steps, end) = block.as_chunks::<LANES>();
-        let (mut even, mut odd) = (proof.splat(0.0), proof.splat(0.0));
-        let (pairs, single) = steps.as_chunks::<2>();
-        for [a, b] in pairs {
-            even = even.plus(proof.load(a));
-            odd = odd.plus(proof.load(b));
-        }
-        for step in single {
-            even = even.plus(proof.load(step));
-        }
-        total.add(even.plus(odd));
-        rest += end.iter().map(|mass| f64::from(*mass)).sum::<f64>();
-    }
-    total.sum() + rest
 }
 
 /// Logits of a step as exponentials, which the sums take in.
