@@ -90,45 +90,47 @@ impl<'a> Fused<'a> {
 
     /// Rows of few classes: as many as there are lanes, whether they count or not, and so on.
     ///
-    /// `fill` gives the lanes the jobs of the rows from one on, or none, and says each row's weight and scale; nothing
-    /// of one that does not count. What it leaves is what all rows share.
+    /// `fill` gives so many lanes the jobs of the rows from one on, or none, and says what rows count, their weights
+    /// and scales.
     #[inline(always)]
     fn in_lanes<'j, T: FusedStorage>(
         &self,
         context: &Context<'_>,
         mut run: Run<'_, T>,
         (tiles, mut jobs): (&mut Tiles, LaneJobs<'j>),
-        fill: impl Fn(&mut LaneJobs<'j>, usize, &mut [Option<(f64, f64)>]),
+        fill: impl Fn(&mut LaneJobs<'j>, usize, usize, &mut LaneFactors),
     ) -> Result<()> {
         let (k, setting) = (context.n_classes, self.setting());
-        let mut factors = [context.alike(); ROWS];
+        let (weight, scale) = context.alike().unwrap_or_default();
+        let mut factors =
+            LaneFactors { counts: [true; ROWS], weights: [weight; ROWS], scales: [scale; ROWS] };
         for position in (0..run.len()).step_by(ROWS) {
             let count = ROWS.min(run.len() - position);
             jobs.clear();
-            fill(&mut jobs, run.first + position, &mut factors[..count]);
+            fill(&mut jobs, run.first + position, count, &mut factors);
             let rows =
                 LaneRows { buffers: run.rows(context, position, count), stride: context.stride(), count };
             lanes(&setting, k, tiles, rows, &jobs);
-            // Every lane has a job.
-            if tiles.all_found(count) {
-                let weights =
-                    factors[..count].iter().map(|factors| factors.map_or(1.0, |(weight, _)| weight));
-                let values = (0..count).filter_map(|l| tiles.value(l));
-                run.set_chunk(position, values.zip(weights));
+            let LaneFactors { counts, weights, scales } = &factors;
+            if !all(&counts[..count]) {
+                for l in (0..count).filter(|l| !counts[*l]) {
+                    clear(run.row(context, position + l));
+                }
+            }
+            if tiles.all_found(&counts[..count]) {
+                let row = |l: usize| tiles.value(l).map(|value| (value, weights[l]));
+                run.set_chunk(position, (0..count).map(row));
                 continue;
             }
-            for (l, factors) in factors[..count].iter().enumerate() {
+            for l in 0..count {
                 let position = position + l;
-                match (factors, tiles.value(l)) {
-                    (None, _) => {
-                        clear(run.row(context, position));
-                        run.ignore(position);
-                    }
-                    (Some((weight, _)), Some(value)) => run.set(position, &value, *weight),
-                    (Some((weight, scale)), None) => {
+                match tiles.value(l) {
+                    _ if !counts[l] => run.ignore(position),
+                    Some(value) => run.set(position, &value, weights[l]),
+                    None => {
                         let row = run.first + position;
-                        let value = self.by_reference(context, row, run.row(context, position), *scale)?;
-                        run.set(position, &value, *weight);
+                        let value = self.by_reference(context, row, run.row(context, position), scales[l])?;
+                        run.set(position, &value, weights[l]);
                     }
                 }
             }
@@ -224,41 +226,30 @@ impl<'a> Fused<'a> {
     }
 
     /// Labels over one background: rows differ by their labels and scales alone, and by their strengths if they have
-    /// one each. `common` is the job of one of them, with the scale that all share, if they do.
+    /// one each, of which the shares are known then. `common` is the job of one of them.
     fn of_labels<'j, T: FusedStorage>(
         &'j self,
         context: &Context<'j>,
         run: Run<'_, T>,
-        (rows, common): (LabelRows<'j>, &Job<'j>),
+        (rows, strengths): (LabelRows<'j>, Option<(&'j [f64], (f64, f64))>),
+        common: &Job<'j>,
     ) -> Result<()> {
         let k = context.n_classes;
         let jobs = LaneJobs::of_labels(k, self.kind, common);
-        let (alike, plain) = (context.alike(), rows.plain().filter(|_| context.alike().is_some()));
-        let job = |jobs: &mut LaneJobs<'j>, row| {
-            let Some((label, target)) = rows.row(row) else {
-                jobs.skip_label();
-                return None;
-            };
-            let (weight, scale) = alike.unwrap_or_else(|| context.weight_and_scale(row, &target));
-            if rows.alike().is_some() {
-                jobs.push_label(label, scale);
-            } else {
-                match self.job(row, k, &target, scale) {
-                    Some(job) => jobs.push_strength(label, &job),
-                    None => jobs.skip_label(),
+        let alike = context.alike().is_some();
+        Tiles::with(|tiles| {
+            self.in_lanes(context, run, (tiles, jobs), |jobs, first, count, factors| {
+                let (mut labels, counts) = ([0; ROWS], &mut factors.counts[..count]);
+                let (labels, scales) = (&mut labels[..count], &mut factors.scales[..count]);
+                rows.read(first, labels, counts);
+                if !alike {
+                    context.of_labels(first, labels, &mut factors.weights[..count], scales);
                 }
-            }
-            Some((weight, scale))
-        };
-        Tiles::with(|tiles| match plain {
-            Some(labels) => self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
-                jobs.push_labels(&labels[first..first + factors.len()]);
-            }),
-            None => self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
-                for (l, factors) in factors.iter_mut().enumerate() {
-                    *factors = job(jobs, first + l);
+                jobs.push_labels(labels, counts, scales);
+                if let Some((strengths, shares)) = strengths {
+                    jobs.push_strengths(&strengths[first..first + count], shares);
                 }
-            }),
+            })
         })
     }
 
@@ -272,24 +263,38 @@ impl<'a> Fused<'a> {
         let k = context.n_classes;
         let jobs = LaneJobs::new(k, self.kind);
         Tiles::with(|tiles| {
-            self.in_lanes(context, run, (tiles, jobs), |jobs, first, factors| {
-                for (l, factors) in factors.iter_mut().enumerate() {
-                    let row = first + l;
-                    let Some(target) = target_of(row) else {
+            self.in_lanes(context, run, (tiles, jobs), |jobs, first, count, factors| {
+                for (l, row) in (first..first + count).enumerate() {
+                    let target = target_of(row);
+                    factors.counts[l] = target.is_some();
+                    let Some(target) = target else {
                         jobs.skip();
-                        *factors = None;
                         continue;
                     };
                     let (weight, scale) = context.weight_and_scale(row, &target);
+                    (factors.weights[l], factors.scales[l]) = (weight, scale);
                     match self.job(row, k, &target, scale) {
                         Some(job) => jobs.push(&job),
                         None => jobs.skip(),
                     }
-                    *factors = Some((weight, scale));
                 }
             })
         })
     }
+}
+
+/// Whether all are true, without stopping at one that is not.
+#[inline(always)]
+fn all(flags: &[bool]) -> bool {
+    flags.iter().fold(true, |all, flag| all & flag)
+}
+
+/// What is known of the rows of a group beside their jobs.
+struct LaneFactors {
+    counts: [bool; ROWS],
+    /// Of those that count; at first what all rows share, if they do.
+    weights: [f64; ROWS],
+    scales: [f64; ROWS],
 }
 
 impl<T: FusedStorage> Kernel<T> for Fused<'_> {
@@ -309,12 +314,15 @@ impl<T: FusedStorage> Kernel<T> for Fused<'_> {
         let k = context.n_classes;
         let labels = context.targets.label_rows();
         if k > SMALL_CLASSES {
-            let alike = labels.filter(|rows| rows.alike().is_some()).zip(context.alike());
-            let common = alike.and_then(|(rows, (_, scale))| self.job(0, k, &rows.any(), scale));
-            // Rows that differ by their labels alone.
-            if let (Some((rows, (weight, scale))), Some(common)) = (alike, common) {
+            // Rows that differ by their labels and scales alone.
+            let alike = labels.and_then(|rows| rows.alike().map(|any| (rows, any)));
+            if let Some((rows, any)) = alike
+                && let Some(common) = self.job(0, k, &any, 0.0)
+            {
                 return self.in_groups(context, run, |row| {
-                    rows.label(row).map(|label| (weight, scale, Some(common.with_label(label))))
+                    let label = rows.label(row)?;
+                    let (weight, scale) = context.of_label(row, label);
+                    Some((weight, scale, common.with_label(label, scale)))
                 });
             }
             return self.in_groups(context, run, |row| {
@@ -326,10 +334,15 @@ impl<T: FusedStorage> Kernel<T> for Fused<'_> {
         let Some(rows) = labels else {
             return self.of_targets(context, run, |row| context.targets.row(row));
         };
-        let scale = context.alike().map_or(0.0, |(_, scale)| scale);
-        match self.job(0, k, &rows.any(), scale) {
-            Some(common) => self.of_labels(context, run, (rows, &common)),
-            None => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
+        let any = rows.any();
+        let by_class = !matches!(self.backgrounds, Backgrounds::None);
+        let shares = rows.strengths().map(|_| self.shares.of_strength(&any.background, by_class));
+        match (self.job(0, k, &any, 0.0), shares) {
+            (Some(common), None) => self.of_labels(context, run, (rows, None), &common),
+            (Some(common), Some(Some(shares))) => {
+                self.of_labels(context, run, (rows, rows.strengths().zip(Some(shares))), &common)
+            }
+            _ => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
         }
     }
 }

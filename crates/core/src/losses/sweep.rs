@@ -10,7 +10,7 @@ use super::{Batch, LossOptions, MeanOver, Reduction, Weighting};
 use crate::batch::{Buffers, Storage};
 use crate::error::{Error, Result, check_range};
 use crate::kernels::softmax_cross_entropy::{RowBuffers, RowValue};
-use crate::targets::{Explicit, RowTarget, Targets};
+use crate::targets::{Explicit, LabelRows, RowTarget, Targets};
 
 /// Rows of one sum.
 pub(super) const BLOCK_ROWS: usize = 1024;
@@ -193,7 +193,12 @@ pub(super) fn check_weights(what: &'static str, weights: Option<&[f64]>, expecte
         let what = if what == "class weight" { "class weights" } else { "sample weights" };
         return Err(Error::Shape { what, expected, got: weights.len() });
     }
-    match weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+    let fits = |w: &f64| (*w >= 0.0) & (*w < f64::INFINITY);
+    // Most are fine, which is quicker to see of all at once.
+    if weights.iter().fold(true, |all, w| all & fits(w)) {
+        return Ok(());
+    }
+    match weights.iter().position(|w| !fits(w)) {
         Some(index) => Err(Error::WeightValue { what, index, value: weights[index] }),
         None => Ok(()),
     }
@@ -219,6 +224,49 @@ impl<'a> RowWeights<'a> {
     pub(super) fn of(&self, row: usize, target: &RowTarget<'_>) -> f64 {
         let class = self.class_weights.map_or(1.0, |weights| target.weigh(weights));
         class * self.sample_weights.map_or(1.0, |weights| weights[row])
+    }
+
+    /// That of a row by its label.
+    #[inline(always)]
+    fn of_label(&self, row: usize, label: usize) -> f64 {
+        let class = self.class_weights.map_or(1.0, |weights| weights[label]);
+        class * self.sample_weights.map_or(1.0, |weights| weights[row])
+    }
+
+    /// The sum over the rows that count, in sums side by side.
+    fn sum_of_labels(&self, rows: &LabelRows<'_>, n_rows: usize) -> f64 {
+        const TOGETHER: usize = 64;
+        let (mut sums, mut weights) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+        if let (None, Some(weights), true) = (self.class_weights, self.sample_weights, rows.all_count()) {
+            for weights in weights.chunks(TOGETHER) {
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+            }
+            return sums.iter().sum();
+        }
+        let (mut labels, mut counts) = ([0; TOGETHER], [false; TOGETHER]);
+        for first in (0..n_rows).step_by(TOGETHER) {
+            let n = TOGETHER.min(n_rows - first);
+            rows.read(first, &mut labels[..n], &mut counts[..n]);
+            self.of_labels(first, &labels[..n], &mut weights[..n]);
+            for ((sum, weight), counts) in sums.iter_mut().zip(&weights).zip(&counts[..n]) {
+                *sum += if *counts { *weight } else { 0.0 };
+            }
+        }
+        sums.iter().sum()
+    }
+
+    /// Those of the rows from `first` on, by their labels.
+    #[inline(always)]
+    fn of_labels(&self, first: usize, labels: &[u32], to: &mut [f64]) {
+        match self.class_weights {
+            Some(weights) => {
+                to.iter_mut().zip(labels).for_each(|(to, label)| *to = weights[*label as usize]);
+            }
+            None => to.fill(1.0),
+        }
+        if let Some(weights) = self.sample_weights {
+            to.iter_mut().zip(&weights[first..]).for_each(|(to, weight)| *to *= weight);
+        }
     }
 }
 
@@ -260,10 +308,9 @@ pub(super) fn mean_denominator(
         return Ok(counted as f64);
     }
     let weights = RowWeights { class_weights, sample_weights: options.sample_weights };
-    let rows = 0..targets.n_rows();
-    let sum: f64 = match targets.label_rows() {
-        Some(labels) => rows.filter_map(|row| Some(weights.of(row, &labels.row(row)?.1))).sum(),
-        None => rows.filter_map(|row| Some(weights.of(row, &targets.row(row)?))).sum(),
+    let sum = match targets.label_rows() {
+        Some(rows) => weights.sum_of_labels(&rows, targets.n_rows()),
+        None => (0..targets.n_rows()).filter_map(|row| Some(weights.of(row, &targets.row(row)?))).sum(),
     };
     if sum != 0.0 {
         // Beyond these, the sum or its inverse is infinite and the mean would be NaN.
@@ -291,6 +338,20 @@ impl Context<'_> {
     pub(super) fn alike(&self) -> Option<(f64, f64)> {
         let RowWeights { class_weights, sample_weights } = self.row_weights;
         (class_weights.is_none() && sample_weights.is_none()).then_some((1.0, self.inverse))
+    }
+
+    /// [`weight_and_scale`](Self::weight_and_scale) of a row by its label.
+    #[inline(always)]
+    pub(super) fn of_label(&self, row: usize, label: usize) -> (f64, f64) {
+        let weight = self.row_weights.of_label(row, label);
+        (weight, weight * self.inverse)
+    }
+
+    /// The same of the rows from `first` on.
+    #[inline(always)]
+    pub(super) fn of_labels(&self, first: usize, labels: &[u32], weights: &mut [f64], scales: &mut [f64]) {
+        self.row_weights.of_labels(first, labels, weights);
+        scales.iter_mut().zip(weights).for_each(|(scale, weight)| *scale = *weight * self.inverse);
     }
 
     /// The weight of a row's loss, and the factor of its gradient.
@@ -382,13 +443,16 @@ impl<'b, T: Storage> Run<'b, T> {
         }
     }
 
-    /// [`set`](Self::set) of the rows of a chunk from `position` on, which is where it begins.
+    /// Keeps the values of the rows of a chunk from `position` on, which is where it begins; `None` for one that does
+    /// not count.
     #[inline(always)]
-    pub(super) fn set_chunk(&mut self, position: usize, rows: impl Iterator<Item = (RowValue, f64)>) {
+    pub(super) fn set_chunk(&mut self, position: usize, rows: impl Iterator<Item = Option<(RowValue, f64)>>) {
         let mut chunk = Totals::default();
-        for (at, (value, weight)) in rows.enumerate() {
-            let row = Totals::of(&value, weight);
-            chunk = chunk.add(row);
+        for (at, row) in rows.enumerate() {
+            let row = row.map_or(Totals::default(), |(value, weight)| Totals::of(&value, weight));
+            if row.rows == 1 {
+                chunk = chunk.add(row);
+            }
             if let Some(losses) = &mut self.losses {
                 losses[position + at] = T::from_f64(row.loss);
             }

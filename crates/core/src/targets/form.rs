@@ -455,10 +455,32 @@ impl<'a> LabelRows<'a> {
         Some((label, RowTarget { explicit, smoothing, background: self.background }))
     }
 
-    /// The labels, if every row counts and they are all that rows differ by.
-    pub(crate) fn plain(&self) -> Option<&'a [i64]> {
-        let every = self.ignored.is_none() && self.labels.counted() == self.labels.len();
-        (every && self.per_row.is_none()).then(|| self.labels.data())
+    /// The labels of the rows from `first` on, and which of them count: the others get label 0.
+    #[inline(always)]
+    pub(crate) fn read(&self, first: usize, labels: &mut [u32], counts: &mut [bool]) {
+        let data = &self.labels.data()[first..first + labels.len()];
+        match self.labels.ignore_index() {
+            Some(ignore) => {
+                counts.iter_mut().zip(data).for_each(|(counts, label)| *counts = *label != ignore)
+            }
+            None => counts.fill(true),
+        }
+        if let Some(ignored) = self.ignored {
+            counts.iter_mut().zip(&ignored[first..]).for_each(|(counts, ignored)| *counts &= !ignored);
+        }
+        for ((to, counts), label) in labels.iter_mut().zip(counts).zip(data) {
+            *to = if *counts { *label as u32 } else { 0 };
+        }
+    }
+
+    /// Whether every row counts.
+    pub(crate) fn all_count(&self) -> bool {
+        self.ignored.is_none() && self.labels.counted() == self.labels.len()
+    }
+
+    /// The strength of each row, if they have one each.
+    pub(crate) fn strengths(&self) -> Option<&'a [f64]> {
+        self.per_row
     }
 
     /// A row with any label, and with the strength of all rows if they have one: 0 if not.

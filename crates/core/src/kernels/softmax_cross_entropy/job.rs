@@ -42,6 +42,10 @@ impl Kind {
     pub(crate) fn reads_dense(self) -> bool {
         matches!(self, Self::Dense | Self::DenseByClass)
     }
+
+    pub(super) fn reads_background(self) -> bool {
+        matches!(self, Self::ByClass | Self::DenseByClass)
+    }
 }
 
 /// [`Kind`] as the constant that a body is compiled for.
@@ -73,6 +77,29 @@ impl Shares {
         let others = if n_classes > 1 { 1.0 / (n_classes - 1) as f64 } else { 0.0 };
         Self { all: 1.0 / n_classes as f64, others }
     }
+
+    /// What each class of a background gets of a strength, and what that takes from the explicit part beside the
+    /// strength itself; `None` if no body covers it. `by_class` says that the background differs by class.
+    #[inline(always)]
+    pub(crate) fn of_strength(self, background: &RowBackground<'_>, by_class: bool) -> Option<(f64, f64)> {
+        match background {
+            RowBackground::Uniform => Some((self.all, 0.0)),
+            RowBackground::OtherClasses if self.others > 0.0 => Some((self.others, self.others)),
+            RowBackground::Prior(_) if by_class => Some((1.0, 0.0)),
+            RowBackground::OtherClasses | RowBackground::Prior(_) => None,
+        }
+    }
+}
+
+/// The masses of the explicit part and of each class of the background, of a strength with these shares; whether a
+/// body covers them: a label with less mass than the others is their mass less a part of it, and beside a huge logit
+/// the difference would have no digits left.
+#[inline(always)]
+pub(super) fn masses_of(smoothing: f64, (each, own): (f64, f64)) -> (f64, f64, bool) {
+    let rest = smoothing * each;
+    let explicit = (1.0 - smoothing) - smoothing * own;
+    let fit = (explicit.abs() <= LARGEST_FACTOR) & (rest.abs() <= LARGEST_FACTOR);
+    (explicit, rest, fit & ((own == 0.0) | (explicit >= 0.0)))
 }
 
 /// A background a class, with the class weights multiplied in, and its sum. What rows share of it is made once.
@@ -166,27 +193,12 @@ impl<'a> Job<'a> {
         background: Option<ClassBackground<'a>>,
         scale: f64,
     ) -> Option<Self> {
-        let hard = 1.0 - target.smoothing;
-        let (mut explicit_factor, mut rest) = (hard, 0.0);
-        if target.smoothing != 0.0 {
-            match target.background {
-                RowBackground::Uniform => rest = target.smoothing * shares.all,
-                RowBackground::OtherClasses if n_classes > 1 => {
-                    rest = target.smoothing * shares.others;
-                    explicit_factor = hard - rest;
-                    // A label with less mass than the others is their mass less a part of it: beside a huge logit
-                    // the difference would have no digits left.
-                    if explicit_factor < 0.0 {
-                        return None;
-                    }
-                }
-                RowBackground::Prior(_) if background.is_some() => rest = target.smoothing,
-                RowBackground::OtherClasses | RowBackground::Prior(_) => return None,
-            }
-        }
-        if !(explicit_factor.abs() <= LARGEST_FACTOR && rest.abs() <= LARGEST_FACTOR) {
-            return None;
-        }
+        // No strength needs no background.
+        let of_strength = match target.smoothing {
+            0.0 => (0.0, 0.0),
+            _ => shares.of_strength(&target.background, background.is_some())?,
+        };
+        let (explicit_factor, rest, true) = masses_of(target.smoothing, of_strength) else { return None };
         if scale.abs() > LARGEST_SCALE {
             return None;
         }
@@ -211,10 +223,14 @@ impl<'a> Job<'a> {
 }
 
 impl Job<'_> {
-    /// The same with another label.
+    /// The same with another label and scale; `None` if no body covers that.
     #[inline(always)]
-    pub(crate) fn with_label(self, label: usize) -> Self {
-        Self { pairs: Pairs::Label(label), ..self }
+    pub(crate) fn with_label(self, label: usize, scale: f64) -> Option<Self> {
+        (scale.abs() <= LARGEST_SCALE).then(|| Self {
+            pairs: Pairs::Label(label),
+            scale: scale as f32,
+            ..self
+        })
     }
 
     /// Whether every array that the body of this kind reads has `n_classes` values, and every pair its class.

@@ -90,9 +90,9 @@ impl Tiles {
         }
     }
 
-    /// Whether the first `count` lanes' rows have values.
-    pub(crate) fn all_found(&self, count: usize) -> bool {
-        self.values.found[..count].iter().fold(true, |all, found| all & found)
+    /// Whether the rows of all lanes of which `counts` says so have values.
+    pub(crate) fn all_found(&self, counts: &[bool]) -> bool {
+        counts.iter().zip(&self.values.found).fold(true, |all, (counts, found)| all & (!counts | found))
     }
 
     /// The value of a lane's row; `None` without a job, or where it needs the reference.

@@ -27,7 +27,7 @@ use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector};
 use crate::targets::is_one;
 use gradient::Gradient;
-use passes::{Arrays, STEPS, exponentials, largest, last_exponentials};
+use passes::{Arrays, Place, STEPS, exponentials, largest, last_exponentials};
 pub(super) use totals::Total;
 use totals::{Sum, Totals};
 
@@ -287,13 +287,13 @@ fn second_pass<T: FusedStorage, V: Vector, const KIND: u8, const ENTROPY: bool>(
     // The end of the row is read before the main loop writes over a part of it, which gets the same values again.
     let mut last = max;
     if let (true, Some(end)) = (main < k, row.logits().last_chunk()) {
-        let place = (k - LANES, LANES - (k - main));
-        last = last_exponentials::<V, KIND, ENTROPY>(T::load(max, end), arrays, place, max, &mut sums);
+        let seen = LANES - (k - main);
+        last = last_exponentials::<V, KIND, ENTROPY>(T::load(max, end), arrays, seen, max, &mut sums);
     }
     // Where there is no next row, the row's own lines are asked for, which costs nothing.
     let next = row.logits().as_ptr().wrapping_add(ahead);
     // Dense rows stand one after the other.
-    let next_dense = arrays.dense.as_ptr().wrapping_add(if ahead == 0 { 0 } else { together * k });
+    let next_dense = arrays.dense_row().wrapping_add(if ahead == 0 { 0 } else { together * k });
     let mut running = Running { arrays, max, sums, totals: Totals::default(), next, next_dense };
     match row {
         RowBuffers::Gradient(logits, gradient) if T::EXACT => {
@@ -366,7 +366,7 @@ impl<V: Vector, T: FusedStorage> Running<'_, '_, V, T> {
             prefetch(self.next_dense.wrapping_add(from), LANES);
         }
         let logits = T::load(self.max, logits);
-        exponentials::<V, KIND, ENTROPY>(logits, self.arrays, from, self.max, &mut self.sums)
+        exponentials::<V, KIND, ENTROPY>(logits, self.arrays, Place::Step(at), self.max, &mut self.sums)
     }
 
     /// The sums of a block go to double precision.

@@ -50,8 +50,8 @@ pub(super) unsafe fn gather<V: Vector>(rows: Rows<'_>, tile: &mut [Lanes]) {
             return x86::gather(rows, tile);
         }
         for (j, lanes) in tile.iter_mut().enumerate() {
-            for l in 0..ROWS {
-                lanes[l] = *rows.of(l).add(j);
+            for (l, lane) in lanes.iter_mut().enumerate() {
+                *lane = *rows.of(l).add(j);
             }
         }
     }
@@ -108,8 +108,8 @@ mod x86 {
                 // SAFETY: `j + SIDE` does not exceed the number of classes, which the rows and the tile have.
                 unsafe {
                     let mut square = [_mm256_setzero_ps(); SIDE];
-                    for l in 0..SIDE {
-                        square[l] = _mm256_loadu_ps(rows.of(part + l).add(j));
+                    for (l, row) in square.iter_mut().enumerate() {
+                        *row = _mm256_loadu_ps(rows.of(part + l).add(j));
                     }
                     let turned = turn(square);
                     for i in 0..SIDE {

@@ -1,6 +1,6 @@
 //! What the rows of a group are read against, lane by lane.
 
-use super::super::job::{ClassBackground, Job, Kind, LARGEST_SCALE, PairSums, Pairs, reads_dense};
+use super::super::job::{ClassBackground, Job, Kind, LARGEST_SCALE, PairSums, Pairs, masses_of, reads_dense};
 use super::super::transpose::{Lanes, ROWS, Rows, gather};
 use super::SMALL_CLASSES;
 use crate::kernels::vector::Vector;
@@ -67,57 +67,45 @@ impl<'a> LaneJobs<'a> {
         jobs
     }
 
-    /// Takes the label and scale of the next lane, whose other terms are the common ones.
+    /// Takes the labels and scales of all lanes, whose other terms are the common ones. `counts` says which of them
+    /// have a job.
     #[inline(always)]
-    pub(crate) fn push_label(&mut self, label: usize, scale: f64) {
-        let covered = scale.abs() <= LARGEST_SCALE;
-        self.put_label(label as u32, if covered { scale as f32 } else { 0.0 }, !covered);
-        self.fit &= label < self.n_classes;
-    }
-
-    /// Takes the labels of all lanes, whose other terms are the common ones, their scale too.
-    #[inline(always)]
-    pub(crate) fn push_labels(&mut self, labels: &[i64]) {
-        self.fit &= labels.len() <= ROWS;
-        self.count = labels.len().min(ROWS);
+    pub(crate) fn push_labels(&mut self, labels: &[u32], counts: &[bool], scales: &[f64]) {
+        self.count = labels.len();
+        self.fit &= labels.len() <= ROWS && counts.len() == labels.len() && scales.len() == labels.len();
         let mut largest = 0;
         for (to, label) in self.labels.iter_mut().zip(labels) {
-            *to = *label as u32;
-            largest = (*label as u64).max(largest);
+            *to = *label;
+            largest = largest.max(*label);
         }
-        self.fit &= largest < self.n_classes as u64;
+        self.fit &= (largest as usize) < self.n_classes;
+        let lanes = self.scales.iter_mut().zip(&mut self.skipped);
+        for ((to, skipped), (counts, scale)) in lanes.zip(counts.iter().zip(scales)) {
+            let covered = *counts & (scale.abs() <= LARGEST_SCALE);
+            *to = if covered { *scale as f32 } else { 0.0 };
+            *skipped = !covered;
+        }
+        let skipped = self.skipped[..labels.len().min(ROWS)].iter();
+        self.n_skipped = usize::from(skipped.fold(0_u8, |n, skipped| n + u8::from(*skipped)));
     }
 
-    /// [`push_label`](Self::push_label) with the strength's terms of this job in place of the common ones.
+    /// Takes the strength of each lane, with the shares that one gives ([`Shares::of_strength`]), in place of the
+    /// common terms.
+    ///
+    /// [`Shares::of_strength`]: super::super::job::Shares::of_strength
     #[inline(always)]
-    pub(crate) fn push_strength(&mut self, label: usize, job: &Job<'a>) {
-        let l = self.count;
-        if l < ROWS {
-            self.pair_factors[l] = job.pair_factor;
-            self.uniform[l] = job.uniform;
-            self.background_factors[l] = job.background_factor;
+    pub(crate) fn push_strengths(&mut self, strengths: &[f64], shares: (f64, f64)) {
+        let by_class = self.kind.reads_background();
+        let of_class = if by_class { &mut self.background_factors } else { &mut self.uniform };
+        let terms = self.pair_factors.iter_mut().zip(of_class).zip(&mut self.skipped);
+        let mut skipped = 0_u8;
+        for (((explicit, rest), skip), strength) in terms.zip(strengths) {
+            let (of_pair, of_class, covered) = masses_of(*strength, shares);
+            (*explicit, *rest) = (of_pair, of_class as f32);
+            *skip |= !covered;
+            skipped += u8::from(*skip);
         }
-        self.push_label(label, f64::from(job.scale));
-    }
-
-    /// Leaves the next lane, whose terms are the common ones, without a job.
-    #[inline(always)]
-    pub(crate) fn skip_label(&mut self) {
-        self.put_label(0, 0.0, true);
-    }
-
-    #[inline(always)]
-    fn put_label(&mut self, label: u32, scale: f32, skipped: bool) {
-        let l = self.count;
-        if l < ROWS {
-            self.labels[l] = label;
-            self.scales[l] = scale;
-            self.skipped[l] = skipped;
-            self.n_skipped += usize::from(skipped);
-            self.count += 1;
-        } else {
-            self.fit = false;
-        }
+        self.n_skipped = usize::from(skipped);
     }
 
     /// Takes the job of the next lane.
@@ -163,13 +151,13 @@ impl<'a> LaneJobs<'a> {
         self.pair_factors[l] = job.pair_factor;
         self.uniform[l] = job.uniform;
         self.scales[l] = job.scale;
-        if matches!(self.kind, Kind::ByClass | Kind::DenseByClass) {
+        if self.kind.reads_background() {
             let ClassBackground { masses, sum } = job.background;
             self.background_factors[l] = job.background_factor;
             self.background_sums[l] = sum;
             self.backgrounds[l] = masses;
         }
-        if matches!(self.kind, Kind::Dense | Kind::DenseByClass) {
+        if self.kind.reads_dense() {
             self.dense_factors[l] = job.dense_factor;
             self.dense[l] = job.dense;
         }

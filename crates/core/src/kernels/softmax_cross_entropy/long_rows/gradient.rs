@@ -3,7 +3,7 @@
 use super::super::RowBuffers;
 use super::super::factors::Factors;
 use super::super::job::Job;
-use super::passes::Arrays;
+use super::passes::{Arrays, Place};
 use crate::kernels::storage::FusedStorage;
 use crate::kernels::vector::{LANES, Vector, lanes_of};
 
@@ -18,8 +18,8 @@ pub(super) struct Gradient<'g, 'a, V> {
 impl<V: Vector> Gradient<'_, '_, V> {
     /// The gradient of a step's classes, but for the explicit pairs.
     #[inline(always)]
-    fn step<const KIND: u8>(&self, e: V, from: usize) -> V {
-        self.factors.gradient::<KIND>(e, self.arrays.at::<V, KIND>(e, from))
+    fn step<const KIND: u8>(&self, e: V, place: Place) -> V {
+        self.factors.gradient::<KIND>(e, self.arrays.at::<V, KIND>(e, place))
     }
 
     /// The mass of an explicit pair, scaled.
@@ -36,9 +36,9 @@ impl<V: Vector> Gradient<'_, '_, V> {
         let proof = self.factors.exp;
         let k = gradient.len();
         // Read before the main loop writes over a part of it, which gets the same values again.
-        let last = gradient.last_chunk().map(|end| self.step::<KIND>(T::load(proof, end), k - LANES));
+        let last = gradient.last_chunk().map(|end| self.step::<KIND>(T::load(proof, end), Place::End));
         for (at, step) in gradient.as_chunks_mut().0.iter_mut().enumerate() {
-            T::store(self.step::<KIND>(T::load(proof, step), at * LANES), step);
+            T::store(self.step::<KIND>(T::load(proof, step), Place::Step(at)), step);
         }
         if let (false, Some(last), Some(end)) = (k.is_multiple_of(LANES), last, gradient.last_chunk_mut()) {
             T::store(last, end);
@@ -58,13 +58,12 @@ impl<V: Vector> Gradient<'_, '_, V> {
     ) {
         let Some(gradient) = row.gradient() else { return };
         let proof = self.factors.exp;
-        let k = gradient.len();
         let steps = room.as_chunks().0.iter().zip(gradient.as_chunks_mut().0);
         for (at, (from, to)) in steps.enumerate() {
-            T::store(self.step::<KIND>(proof.load(from), at * LANES), to);
+            T::store(self.step::<KIND>(proof.load(from), Place::Step(at)), to);
         }
         if let (Some(from), Some(to)) = (room.last_chunk(), gradient.last_chunk_mut()) {
-            T::store(self.step::<KIND>(proof.load(from), k - LANES), to);
+            T::store(self.step::<KIND>(proof.load(from), Place::End), to);
         }
         self.job.pairs.each(|class, _| {
             let masses = self.arrays.at_class(proof, class);

@@ -10,48 +10,87 @@ use crate::kernels::vector::{LANES, Vector, all_but};
 /// Vectors summed in single precision before the sums move to double precision.
 pub(super) const STEPS: usize = 16;
 
+/// An array with a value a class, or nothing where the body reads none.
+#[derive(Clone, Copy)]
+struct Array<'a> {
+    values: &'a [f32],
+    /// The same by vectors.
+    steps: &'a [[f32; LANES]],
+}
+
+impl<'a> Array<'a> {
+    #[inline(always)]
+    fn new(values: &'a [f32]) -> Self {
+        Self { values, steps: values.as_chunks().0 }
+    }
+
+    /// The values of a place in every lane's class; `otherwise` where there are none.
+    #[inline(always)]
+    fn at<V: Vector>(&self, proof: V, place: Place, otherwise: f32) -> V {
+        let values = match place {
+            Place::Step(step) => self.steps.get(step),
+            Place::End => self.values.last_chunk(),
+        };
+        match values {
+            Some(values) => proof.load(values),
+            None => proof.splat(otherwise),
+        }
+    }
+}
+
+/// Where a vector's classes stand in a row.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// After so many other vectors.
+    Step(usize),
+    /// At the row's end.
+    End,
+}
+
 /// The arrays that a row is read against; empty where the body reads none.
 #[derive(Clone, Copy)]
 pub(super) struct Arrays<'a> {
     /// The background of each class.
-    background: &'a [f32],
+    background: Array<'a>,
     /// The dense row.
-    pub dense: &'a [f32],
+    dense: Array<'a>,
     /// The class weights.
-    weights: &'a [f32],
+    weights: Array<'a>,
 }
 
 impl<'a> Arrays<'a> {
     #[inline(always)]
     pub(super) fn new<const KIND: u8>(job: &Job<'a>, weights: Option<&'a [f32]>) -> Self {
         Self {
-            background: if reads_background(KIND) { job.background.masses } else { &[] },
-            dense: if reads_dense(KIND) { job.dense } else { &[] },
-            weights: if KIND == DENSE_BY_CLASS { weights.unwrap_or_default() } else { &[] },
+            background: Array::new(if reads_background(KIND) { job.background.masses } else { &[] }),
+            dense: Array::new(if reads_dense(KIND) { job.dense } else { &[] }),
+            weights: Array::new(if KIND == DENSE_BY_CLASS { weights.unwrap_or_default() } else { &[] }),
         }
     }
 
-    /// What stands against the classes from `from` on; anything for what the body does not read. `proof` is any
-    /// vector.
+    /// Where the dense row begins.
     #[inline(always)]
-    pub(super) fn at<V: Vector, const KIND: u8>(&self, proof: V, from: usize) -> Masses<V> {
-        let lanes = |values: &[f32], otherwise: f32| match values.get(from..).and_then(<[f32]>::first_chunk) {
-            Some(values) => proof.load(values),
-            None => proof.splat(otherwise),
-        };
+    pub(super) fn dense_row(&self) -> *const f32 {
+        self.dense.values.as_ptr()
+    }
+
+    /// What stands against the classes of a place; anything for what the body does not read. `proof` is any vector.
+    #[inline(always)]
+    pub(super) fn at<V: Vector, const KIND: u8>(&self, proof: V, place: Place) -> Masses<V> {
         (
-            if reads_background(KIND) { lanes(self.background, 0.0) } else { proof },
-            if reads_dense(KIND) { lanes(self.dense, 0.0) } else { proof },
-            if KIND == DENSE_BY_CLASS { lanes(self.weights, 1.0) } else { proof },
+            if reads_background(KIND) { self.background.at(proof, place, 0.0) } else { proof },
+            if reads_dense(KIND) { self.dense.at(proof, place, 0.0) } else { proof },
+            if KIND == DENSE_BY_CLASS { self.weights.at(proof, place, 1.0) } else { proof },
         )
     }
 
     /// What stands against one class, in every lane.
     #[inline(always)]
     pub(super) fn at_class<V: Vector>(&self, proof: V, class: usize) -> Masses<V> {
-        let one =
-            |values: &[f32], otherwise: f32| proof.splat(values.get(class).copied().unwrap_or(otherwise));
-        (one(self.background, 0.0), one(self.dense, 0.0), one(self.weights, 1.0))
+        let one = |array: &Array<'_>, otherwise: f32| {
+            proof.splat(array.values.get(class).copied().unwrap_or(otherwise))
+        };
+        (one(&self.background, 0.0), one(&self.dense, 0.0), one(&self.weights, 1.0))
     }
 }
 
@@ -82,13 +121,13 @@ pub(super) fn largest<T: FusedStorage, V: Vector>(proof: V, row: &[T]) -> (f32, 
 pub(super) fn exponentials<V: Vector, const KIND: u8, const ENTROPY: bool>(
     logits: V,
     arrays: &Arrays<'_>,
-    from: usize,
+    place: Place,
     max: V,
     sums: &mut Sums<V>,
 ) -> V {
     let v = logits.minus(max);
     let e = exp_nonpositive(v);
-    sums.see::<KIND, ENTROPY>(v, e, arrays.at::<V, KIND>(max, from));
+    sums.see::<KIND, ENTROPY>(v, e, arrays.at::<V, KIND>(max, place));
     e
 }
 
@@ -97,14 +136,14 @@ pub(super) fn exponentials<V: Vector, const KIND: u8, const ENTROPY: bool>(
 pub(super) fn last_exponentials<V: Vector, const KIND: u8, const ENTROPY: bool>(
     logits: V,
     arrays: &Arrays<'_>,
-    (from, seen): (usize, usize),
+    seen: usize,
     max: V,
     sums: &mut Sums<V>,
 ) -> V {
     let mask = all_but(seen);
     let v = logits.minus(max);
     let e = exp_nonpositive(v);
-    let (background, dense, weights) = arrays.at::<V, KIND>(max, from);
+    let (background, dense, weights) = arrays.at::<V, KIND>(max, Place::End);
     sums.see::<KIND, ENTROPY>(v.masked(&mask), e.masked(&mask), (background, dense.masked(&mask), weights));
     e
 }
