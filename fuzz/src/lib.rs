@@ -100,7 +100,7 @@ fn stored<T: FusedStorage>(bytes: &mut Bytes<'_>) {
         5 | 6 => Targets::distribution(DenseRows::F64(&dense), k)
             .expect("distributions")
             .smoothed(strength, Background::Uniform),
-        7 => Targets::distribution(DenseRows::F64(&dense), k)
+        7 => Targets::distribution_deferred(DenseRows::F64(&dense), k)
             .expect("distributions")
             .smoothed(strength, Background::Prior(dense[..k].into())),
         _ => by_label().smoothed(strength, Background::Uniform),

@@ -226,12 +226,12 @@ impl<'a> Fused<'a> {
     }
 
     /// Labels over one background: rows differ by their labels and scales alone, and by their strengths if they have
-    /// one each, of which the shares are known then. `common` is the job of one of them.
+    /// one each; `shares` are those of a strength then. `common` is the job of one of them.
     fn of_labels<'j, T: FusedStorage>(
         &'j self,
         context: &Context<'j>,
         run: Run<'_, T>,
-        (rows, strengths): (LabelRows<'j>, Option<(&'j [f64], (f64, f64))>),
+        (rows, shares): (LabelRows<'j>, Option<(f64, f64)>),
         common: &Job<'j>,
     ) -> Result<()> {
         let k = context.n_classes;
@@ -246,7 +246,7 @@ impl<'a> Fused<'a> {
                     context.of_labels(first, labels, &mut factors.weights[..count], scales);
                 }
                 jobs.push_labels(labels, counts, scales);
-                if let Some((strengths, shares)) = strengths {
+                if let Some((strengths, shares)) = rows.strengths().zip(shares) {
                     jobs.push_strengths(&strengths[first..first + count], shares);
                 }
             })
@@ -339,9 +339,7 @@ impl<T: FusedStorage> Kernel<T> for Fused<'_> {
         let shares = rows.strengths().map(|_| self.shares.of_strength(&any.background, by_class));
         match (self.job(0, k, &any, 0.0), shares) {
             (Some(common), None) => self.of_labels(context, run, (rows, None), &common),
-            (Some(common), Some(Some(shares))) => {
-                self.of_labels(context, run, (rows, rows.strengths().zip(Some(shares))), &common)
-            }
+            (Some(common), Some(Some(shares))) => self.of_labels(context, run, (rows, Some(shares)), &common),
             _ => self.of_targets(context, run, |row| rows.row(row).map(|(_, target)| target)),
         }
     }

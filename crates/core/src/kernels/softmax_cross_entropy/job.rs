@@ -226,11 +226,8 @@ impl Job<'_> {
     /// The same with another label and scale; `None` if no body covers that.
     #[inline(always)]
     pub(crate) fn with_label(self, label: usize, scale: f64) -> Option<Self> {
-        (scale.abs() <= LARGEST_SCALE).then(|| Self {
-            pairs: Pairs::Label(label),
-            scale: scale as f32,
-            ..self
-        })
+        let job = Self { pairs: Pairs::Label(label), scale: scale as f32, ..self };
+        (scale.abs() <= LARGEST_SCALE).then_some(job)
     }
 
     /// Whether every array that the body of this kind reads has `n_classes` values, and every pair its class.
