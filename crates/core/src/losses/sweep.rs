@@ -450,9 +450,7 @@ impl<'b, T: Storage> Run<'b, T> {
         let mut chunk = Totals::default();
         for (at, row) in rows.enumerate() {
             let row = row.map_or(Totals::default(), |(value, weight)| Totals::of(&value, weight));
-            if row.rows == 1 {
-                chunk = chunk.add(row);
-            }
+            chunk = chunk.add(row);
             if let Some(losses) = &mut self.losses {
                 losses[position + at] = T::from_f64(row.loss);
             }

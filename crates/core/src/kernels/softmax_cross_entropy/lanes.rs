@@ -151,8 +151,10 @@ pub(crate) fn lanes<T: FusedStorage>(
     // in distances of `stride`, every target array has a value a class, and all classes are below their number.
     unsafe {
         run_vectors(setting.isa, Load { rows: (source, stride, count), wide, tile });
-        // The rows of the next group.
-        prefetch(source.wrapping_add(count * stride), count * stride);
+        // The rows of the next group, unless other things lie between them.
+        if stride == n_classes {
+            prefetch(source.wrapping_add(count * stride), count * stride);
+        }
         let gradient = destination.is_some();
         run_vectors(setting.isa, Compute { setting, tile, second, jobs, gradient, values, totals, explicit });
         if let Some(destination) = destination {
