@@ -5,7 +5,7 @@
 
 Every side is a process of its own, and they take turns. A figure is the median over rounds of the process's CPU time
 (with several threads, the wall time). The products are those of logits, input's gradient and weight's gradient of all
-rows at once, by the library that Candor multiplies with. Candor computes within budgets of memory, in percent of
+rows at once, by the `gemm` crate (the library) and by Candor's own tiles. Candor computes within budgets of memory, in percent of
 the logits. Memory is the most that one computation adds to a process that holds input and weight, as the operating
 system counts it, without the two gradients themselves.
 """
@@ -51,7 +51,7 @@ def compare(name, threads, rounds, budgets):
 
     candor = Side([ours()], threads)
     candor.ask("prepare " + " ".join(shape))
-    sides = {"products": (candor, "products")}
+    sides = {"library": (candor, "library"), "products": (candor, "products")}
     sides.update({f"{budget} %": (candor, f"loss {bytes_of[budget]}") for budget in budgets})
     others = {peer: Side(script(), threads, TUNED) for peer in PEERS}
     for peer, side in others.items():
@@ -61,16 +61,19 @@ def compare(name, threads, rounds, budgets):
     for side in [candor, *others.values()]:
         side.stop()
 
-    rate = 6 * n * d * k / found["products"] / 1e6
-    print(f"\n{name}, {threads} thread(s): the three products in {found['products']:.0f} ms, {rate:.0f} GFLOP/s")
-    columns = ["", "ms", "/ products", "wanted", "/ compile", "wanted", "MB beyond the gradients", "% of the logits"]
+    print(f"\n{name}, {threads} thread(s): the three products")
+    for side, label in [("library", "by the gemm crate"), ("products", "by Candor's tiles")]:
+        print(f"{label}: {found[side]:.0f} ms, {6 * n * d * k / found[side] / 1e6:.0f} GFLOP/s")
+    figures = ["ms", "/ library", "wanted", "/ own products", "/ compile", "wanted"]
+    columns = ["", *figures, "MB beyond the gradients", "% of the logits"]
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for side in [f"{budget} %" for budget in budgets] + PEERS:
         time = found[side]
         wanted = WANTED.get(int(side.split()[0]), (None, None)) if side.endswith("%") else (None, None)
         wanted = [f"<= {value}" if value else "" for value in wanted]
         extra = peaks[side] - gradients
-        figures = [f"{time:.0f}", f"{time / found['products']:.2f}", wanted[0], f"{time / found['compile']:.2f}", wanted[1]]
+        ratios = {other: f"{time / found[other]:.2f}" for other in ["library", "products", "compile"]}
+        figures = [f"{time:.0f}", ratios["library"], wanted[0], ratios["products"], ratios["compile"], wanted[1]]
         label = f"Candor, budget {side}" if side.endswith("%") else f"torch {side}"
         print("| " + " | ".join([label, *figures, f"{extra:.0f}", f"{extra / (n * k * 4e-8):.0f}"]) + " |", flush=True)
 

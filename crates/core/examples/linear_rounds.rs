@@ -1,13 +1,14 @@
 //! Candor's side of `benches/linear.py`: rounds of a linear layer with smoothed cross-entropy, on request.
 //!
 //! Reads lines from standard input and answers each with `done`: `prepare N WIDTH CLASSES`, then `loss BYTES ROUNDS`
-//! with a budget of memory for logits, or `products ROUNDS`: the three products of matrices of all rows at once,
-//! which no way of computing loss and gradients can do without. With the arguments `peak N WIDTH CLASSES BYTES`
-//! computes once, and prints the bytes that this took at most beyond input and weight, gradients included.
+//! with a budget of memory for logits, `products ROUNDS`: the three products of matrices of all rows at once,
+//! which no way of computing loss and gradients can do without, or `library ROUNDS`: the same by the `gemm` crate.
+//! With the arguments `peak N WIDTH CLASSES BYTES` computes once, and prints the bytes that this took at most beyond
+//! input and weight, gradients included.
 
 use std::io::BufRead;
 
-use candor::kernels::matmul::{Matrix, MatrixMut, product};
+use candor::kernels::matmul::{Matrix, MatrixMut, product, product_by_library};
 use candor::losses::{Linear, LinearCrossEntropy, LinearGradients, WeightLayout};
 use candor::random::Stream;
 use candor::targets::Uniform;
@@ -55,21 +56,30 @@ impl Layer {
     }
 
     /// The products of logits, input's gradient and weight's gradient, each cut into as many pieces as there are threads.
-    fn products(&self, logits: &mut [f32], room: &mut Room) {
+    fn products(&self, product: Product, logits: &mut [f32], room: &mut Room) {
         let (n, d, k) = (self.labels.len(), self.width, self.n_classes);
         let input = Matrix::row_major(&self.input, n, d);
         let weight = Matrix::row_major(&self.weight, k, d);
-        multiply(MatrixMut::row_major(logits, n, k), k, input, weight.transposed());
+        multiply(product, MatrixMut::row_major(logits, n, k), k, input, weight.transposed());
         let logits = Matrix::row_major(logits, n, k);
-        multiply(MatrixMut::row_major(&mut room.input, n, d), d, logits, weight);
+        multiply(product, MatrixMut::row_major(&mut room.input, n, d), d, logits, weight);
         let gradient = MatrixMut::row_major(&mut room.weight, k, d).transposed();
-        multiply(gradient, k, input.transposed(), logits);
+        multiply(product, gradient, k, input.transposed(), logits);
         std::hint::black_box(&room.weight);
     }
 }
 
+/// A way of multiplying matrices.
+type Product = fn(MatrixMut<'_, f32>, Matrix<'_, f32>, Matrix<'_, f32>, f64, bool);
+
 /// `target = left · right`, where the target has so many columns.
-fn multiply(target: MatrixMut<'_, f32>, columns: usize, left: Matrix<'_, f32>, right: Matrix<'_, f32>) {
+fn multiply(
+    product: Product,
+    target: MatrixMut<'_, f32>,
+    columns: usize,
+    left: Matrix<'_, f32>,
+    right: Matrix<'_, f32>,
+) {
     let width = columns.div_ceil(rayon::current_num_threads());
     target.columns(width).into_par_iter().for_each(|(from, piece)| {
         product(piece, left, right.columns(from, width.min(columns - from)), 1.0, false);
@@ -111,10 +121,11 @@ fn answer(line: &str, state: &mut Option<State>) -> std::result::Result<(), Box<
                 state.layer.loss(bytes.parse()?, &mut state.room)?;
             }
         }
-        (["products", count], Some(state)) => {
+        ([way @ ("products" | "library"), count], Some(state)) => {
+            let product: Product = if *way == "products" { product } else { product_by_library };
             state.logits.resize(state.layer.labels.len() * state.layer.n_classes, 0.0);
             for _ in 0..count.parse()? {
-                state.layer.products(&mut state.logits, &mut state.room);
+                state.layer.products(product, &mut state.logits, &mut state.room);
             }
         }
         _ => return Err(format!("not a request, or nothing is prepared: {line:?}").into()),

@@ -127,6 +127,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "many threads are slow there")]
     fn a_value_moves_the_same_wherever_it_stands() {
         let step = AdamStep { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, rate: 1e-3, step: 3 };
         let n = 2 * PIECE + 13;

@@ -47,6 +47,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "numbers by the thousand are slow there")]
     fn the_relative_error_stays_within_its_bound() {
         // Every 97th number of those whose exponential is not zero.
         let (first, last) = (1e-9_f32.to_bits(), 86.9_f32.to_bits());
@@ -63,6 +64,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "numbers by the thousand are slow there")]
     fn the_ends_are_exact_and_nothing_is_subnormal() {
         for exp in [exp::<false>, exp::<true>] {
             let one = |x: f32| exp([x; LANES])[0];

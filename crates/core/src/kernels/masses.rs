@@ -63,10 +63,11 @@ pub(super) fn sum_in_vectors<V: Vector>(proof: V, masses: &[f32]) -> Option<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::cases;
 
     #[test]
     fn the_sum_is_that_of_double_precision_and_nothing_strange_passes() {
-        for len in (0..70_usize).chain([1000, 4099]) {
+        for len in cases([40, 17, 5, 1000, 4099].into_iter().chain(0..70_usize)) {
             let masses: Vec<f32> = (0..len).map(|i| ((i * 7919) % 101) as f32 / 101.0).collect();
             let want: f64 = masses.iter().map(|mass| f64::from(*mass)).sum();
             let got = sum_of_masses(&masses).expect("ordinary masses");

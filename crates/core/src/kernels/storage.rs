@@ -143,6 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "numbers by the thousand are slow there")]
     fn every_half_precision_number_widens_exactly_and_comes_back() {
         for bits in 0..=u16::MAX {
             let (b, h) = (bf16::from_bits(bits), f16::from_bits(bits));
@@ -162,6 +163,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "numbers by the thousand are slow there")]
     fn rounding_agrees_with_the_crate_half() {
         // The two neighbours of every halfway point, the point itself, and numbers in between.
         for high in 0..=u16::MAX {

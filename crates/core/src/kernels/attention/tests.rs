@@ -2,6 +2,7 @@
 
 use super::Attention;
 use crate::error::Error;
+use crate::kernels::cases;
 use crate::kernels::isa::Isa;
 use crate::kernels::real::Real;
 use crate::random::Stream;
@@ -48,6 +49,7 @@ const SHAPES: [[usize; 4]; 6] =
     [[1, 1, 1, 1], [2, 3, 4, 2], [3, 17, 6, 3], [1, 16, 8, 1], [2, 33, 10, 5], [5, 2, 32, 4]];
 
 #[test]
+#[cfg_attr(miri, ignore = "differences of every number are slow there")]
 fn outputs_are_those_of_the_definition_and_the_gradient_is_its_difference() {
     for [n, tokens, width, heads] in SHAPES {
         let attention = Attention::new(tokens, width, heads).unwrap();
@@ -74,7 +76,7 @@ fn outputs_are_those_of_the_definition_and_the_gradient_is_its_difference() {
 
 #[test]
 fn single_precision_stays_near_on_every_instruction_set() {
-    for [n, tokens, width, heads] in SHAPES {
+    for [n, tokens, width, heads] in cases(SHAPES) {
         let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&value| value as f32).collect() };
         let (packed, upstream) = (values(n * tokens * 3 * width, 3), values(n * tokens * width, 4));
         let wanted = run(&Attention::new(tokens, width, heads).unwrap(), &packed, &upstream);
@@ -90,6 +92,7 @@ fn single_precision_stays_near_on_every_instruction_set() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "many threads are slow there")]
 fn threads_and_neighbours_change_no_bit() {
     let attention = Attention::new(9, 12, 3).unwrap();
     let packed: Vec<f32> = values(7 * 9 * 36, 5).into_iter().map(|value| value as f32).collect();

@@ -125,12 +125,13 @@ impl VectorBody for Gradient<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::cases;
     use crate::random::Stream;
 
     #[test]
     fn sums_and_gradient_are_those_of_double_precision_at_every_length() {
         let mut stream = Stream::new(5, "part", 0, 0);
-        for len in (1..70).chain([255, 256, 257, 1000, 4099]) {
+        for len in cases([40, 17, 5].into_iter().chain(1..70).chain([255, 256, 257, 1000, 4099])) {
             let logits: Vec<f32> = (0..len).map(|_| (stream.uniform() * 40.0 - 30.0) as f32).collect();
             let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let shifted: Vec<f64> = logits.iter().map(|z| f64::from(z - max)).collect();

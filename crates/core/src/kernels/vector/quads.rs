@@ -32,6 +32,7 @@ impl<const FMA: bool> Quads<FMA> {
 
 impl<const FMA: bool> Vector for Quads<FMA> {
     const FMA: bool = FMA;
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
 
     /// # Safety
     /// That of the trait.

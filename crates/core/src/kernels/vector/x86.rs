@@ -27,6 +27,7 @@ impl Avx2 {
 
 impl Vector for Avx2 {
     const FMA: bool = true;
+    const REGISTERS: usize = 8;
 
     /// # Safety
     /// That of the trait.
@@ -259,6 +260,7 @@ impl Avx512 {
 
 impl Vector for Avx512 {
     const FMA: bool = true;
+    const REGISTERS: usize = 32;
 
     /// # Safety
     /// That of the trait.

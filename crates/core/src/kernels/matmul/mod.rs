@@ -1,11 +1,18 @@
-//! Products of matrices that are given as strided views, by the `gemm` crate.
+//! Products of matrices that are given as strided views: in single precision by blocks and tiles of our own, in
+//! double precision by the `gemm` crate.
 //!
 //! A product runs on the thread that asks for it; callers cut their output into pieces of fixed size and
 //! give those to threads, so that no bit depends on how many there are. Public for the benchmark of the linear layer.
 
+mod blocks;
+mod pack;
+mod tile;
+
 use std::marker::PhantomData;
 
-use crate::batch::Scalar;
+use super::isa::Isa;
+use super::storage::singles;
+use crate::batch::{DType, Scalar};
 
 /// A matrix that is read: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Debug)]
@@ -55,6 +62,15 @@ impl<'a, T> Matrix<'a, T> {
         // An empty matrix has no element to point at.
         let start = (from * self.column_stride).min(self.data.len());
         Self { data: &self.data[start..], columns, ..self }
+    }
+
+    /// The matrix as what it is where it holds numbers of single precision.
+    fn singles(self) -> Option<Matrix<'a, f32>>
+    where
+        T: Scalar,
+    {
+        let Self { data, rows, columns, row_stride, column_stride } = self;
+        Some(Matrix { data: singles(data)?, rows, columns, row_stride, column_stride })
     }
 }
 
@@ -122,6 +138,16 @@ impl<'a, T> MatrixMut<'a, T> {
             })
             .collect()
     }
+
+    /// The matrix as what it is where it holds numbers of single precision.
+    fn singles(&self) -> Option<MatrixMut<'a, f32>>
+    where
+        T: Scalar,
+    {
+        let &Self { data, rows, columns, row_stride, column_stride, borrow: _ } = self;
+        let data = (T::DTYPE == DType::F32).then_some(data.cast())?;
+        Some(MatrixMut { data, rows, columns, row_stride, column_stride, borrow: PhantomData })
+    }
 }
 
 /// `target = factor * left * right`, or added to what `target` holds.
@@ -135,8 +161,33 @@ pub fn product<T: Scalar>(
     factor: f64,
     add: bool,
 ) {
+    match (target.singles(), left.singles(), right.singles()) {
+        (Some(target), Some(left), Some(right)) => {
+            check(&target, &left, &right);
+            blocks::product(Isa::current(), target, left, right, factor as f32, add);
+        }
+        _ => product_by_library(target, left, right, factor, add),
+    }
+}
+
+fn check<T>(target: &MatrixMut<'_, T>, left: &Matrix<'_, T>, right: &Matrix<'_, T>) {
+    let fit = left.rows == target.rows && right.columns == target.columns && right.rows == left.columns;
+    assert!(fit, "a product of matrices that do not fit");
+}
+
+/// [`product`] by the `gemm` crate, in both precisions.
+///
+/// # Panics
+/// As [`product`].
+pub fn product_by_library<T: Scalar>(
+    target: MatrixMut<'_, T>,
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    factor: f64,
+    add: bool,
+) {
+    check(&target, &left, &right);
     let (m, n, k) = (target.rows, target.columns, left.columns);
-    assert!(left.rows == m && right.columns == n && right.rows == k, "a product of matrices that do not fit");
     if m == 0 || n == 0 {
         return;
     }
