@@ -186,7 +186,7 @@ mod tests {
 
     /// Rows, steps, columns: tails of every tile, and more than a block.
     fn shapes() -> Vec<[usize; 3]> {
-        let small = [[13, 17, 33], [5, 7, 3], [6, 16, 32], [1, 1, 1], [2, 8, 16], [25, 9, 50]];
+        let small = [[5, 7, 3], [3, 4, 18], [13, 17, 33], [6, 16, 32], [1, 1, 1], [2, 8, 16], [25, 9, 50]];
         let large = [[7, DEPTH + 9, 20], [3, 2 * DEPTH, 17], [4, 10, COLUMNS + 5], [40, 400, 530]];
         cases(small.into_iter().chain(large)).collect()
     }

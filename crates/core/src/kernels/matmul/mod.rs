@@ -245,6 +245,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "the library is slow there")]
     fn every_layout_and_cut_gives_the_product() {
         let (m, k, n) = (5, 7, 11);
         let (left, right) = (values(m * k, 1), values(k * n, 2));
