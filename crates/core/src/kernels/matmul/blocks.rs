@@ -2,7 +2,7 @@
 //! rows of the left one, put into order just before they are used.
 //!
 //! A strip fits the first cache and a block the second or third; the target is written row by row, as it lies.
-//! Measured beside the `gemm` crate, with products of a linear layer by chunks of 128 rows, in ARCHITECTURE.md.
+//! BENCHMARKS.md has the products of a linear layer beside the `gemm` crate's.
 
 use std::cell::RefCell;
 
